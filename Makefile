@@ -43,7 +43,7 @@ lowest: .venv-lowest/.installed  ## the fast tests on the oldest versions that p
 
 migration: .venv/.installed-dev  ## a new step of the schema: make migration m="add users.locale"
 	@test -n "$(m)" || { echo 'Say what it does: make migration m="add users.locale"'; exit 2; }
-	$(BIN)/python -m propusk.db.migrations "$(m)"
+	$(BIN)/alembic revision -m "$(m)" --rev-id "$$(printf %04d $$(ls src/propusk/db/migrations/versions/[0-9]*.py | wc -l | awk '{print $$1 + 1}'))"
 
 # Hashes, and neither addresses nor the name of an index: pip takes each package from wherever it is set up to look.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
@@ -91,7 +91,7 @@ $(BIN)/uv: .venv/bin/python
 
 # One test reads our keys with the JOSE library of npm; without npm it is skipped, in CI a failed install is a failure.
 interop:
-	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory tests/interop/node_modules/.installed || test "$(CI)" != true; fi
+	@if command -v npm > /dev/null; then $(MAKE) -s tests/interop/node_modules/.installed || test "$(CI)" != true; fi
 
 tests/interop/node_modules/.installed: tests/interop/package-lock.json
 	cd tests/interop && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
