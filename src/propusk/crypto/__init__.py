@@ -1,0 +1,1 @@
+"""Keys, signatures, tokens' bytes, password hashes. Knows neither the database nor HTTP."""

@@ -1,0 +1,147 @@
+"""Password hashes that people bring along, as other frameworks store them.
+
+A library would be larger than this table: pwdlib knows no PBKDF2 and no scrypt, libpass neither Django's scrypt nor
+Werkzeug's formats, and none bounds what a stored hash may cost.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from functools import partial
+
+import argon2
+import bcrypt
+
+# What one verification may cost at most: seconds, not minutes, whatever stands in an imported row.
+ARGON2_KIB = 1 << 20
+ARGON2_KIB_TIMES_PASSES = 1 << 22
+ARGON2_LANES = 16
+BCRYPT_ROUNDS = 15
+PBKDF2_ITERATIONS = 10_000_000
+SCRYPT_BYTES = 1 << 28
+SCRYPT_WORK = 1 << 23
+
+Check = Callable[[str], bool]
+"""Whether this password is the one. Raises ValueError, before anything is computed, if none like it can be."""
+
+_VERIFIER = argon2.PasswordHasher()
+
+
+def find_check(stored: str) -> Check | None:
+    """The check for a stored hash; None if its scheme is unknown, its form is broken or it would cost too much."""
+    if len(stored) > 1024:
+        return None
+    for form, build in _SCHEMES:
+        if match := form.fullmatch(stored):
+            try:
+                return build(match)
+            except ValueError:
+                return None
+    return None
+
+
+def check_argon2(stored: str, password: str) -> bool:
+    """Whether this is the password of a hash `$argon2…`, with whatever parameters it names."""
+    try:
+        return _VERIFIER.verify(stored, password)
+    except argon2.exceptions.VerifyMismatchError:
+        return False
+
+
+def _argon2(match: re.Match[str]) -> Check:
+    p = argon2.extract_parameters(match[1])
+    if not (
+        8 <= p.memory_cost <= ARGON2_KIB
+        and 1 <= p.time_cost <= ARGON2_KIB_TIMES_PASSES // p.memory_cost
+        and 1 <= p.parallelism <= ARGON2_LANES
+    ):
+        raise ValueError("parameters out of bounds")
+    return partial(check_argon2, match[1])
+
+
+def _bcrypt(match: re.Match[str], *, prehash: bool = False) -> Check:
+    if not 4 <= int(match[2]) <= BCRYPT_ROUNDS:
+        raise ValueError("rounds out of bounds")
+    return partial(_check_bcrypt, match[1].encode(), prehash)
+
+
+def _check_bcrypt(stored: bytes, prehash: bool, password: str) -> bool:
+    text = password.encode()
+    if prehash:
+        text = hashlib.sha256(text).hexdigest().encode()
+    # bcrypt sees 72 bytes and, in some implementations, stops at NUL: what it would cut is refused.
+    if len(text) > 72 or b"\0" in text:
+        raise ValueError("no password that bcrypt can tell from others")
+    return bcrypt.checkpw(text, stored)
+
+
+def _pbkdf2(name: str, iterations: str, salt: bytes, digest: bytes) -> Check:
+    if not 1 <= int(iterations) <= PBKDF2_ITERATIONS or not 16 <= len(digest) <= hashlib.new(name).digest_size:
+        raise ValueError("parameters out of bounds")
+
+    def check(password: str) -> bool:
+        found = hashlib.pbkdf2_hmac(name, password.encode(), salt, int(iterations), len(digest))
+        return hmac.compare_digest(found, digest)
+
+    return check
+
+
+def _scrypt(n: int, r: int, p: int, salt: bytes, digest: bytes) -> Check:
+    if n < 2 or n & (n - 1) or r < 1 or p < 1 or 128 * n * r > SCRYPT_BYTES or n * r * p > SCRYPT_WORK:
+        raise ValueError("parameters out of bounds")
+    if not 16 <= len(digest) <= 64:
+        raise ValueError("digest of a strange length")
+
+    def check(password: str) -> bool:
+        found = hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=2 * SCRYPT_BYTES, dklen=len(digest))
+        return hmac.compare_digest(found, digest)
+
+    return check
+
+
+def _b64(text: str) -> bytes:
+    """Base64 with or without padding; passlib also writes `.` for `+`."""
+    text = text.rstrip("=").replace(".", "+")
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+
+
+_BCRYPT = r"(\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53})"
+_N = r"([0-9]{1,8})"
+_B64 = r"([A-Za-z0-9+/.]+={0,2})"
+_HEX = r"([0-9a-f]{2,256})"
+
+_SCHEMES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Check]], ...] = (
+    # The reference encoding; Django writes its own name in front.
+    (re.compile(r"(?:argon2)?(\$argon2(?:id|i|d)\$.+)"), _argon2),
+    (re.compile(rf"(?:bcrypt\$)?{_BCRYPT}"), _bcrypt),
+    # Django
+    (re.compile(rf"bcrypt_sha256\${_BCRYPT}"), partial(_bcrypt, prehash=True)),
+    (
+        re.compile(rf"pbkdf2_(sha1|sha256)\${_N}\$([^$]+)\${_B64}"),
+        lambda m: _pbkdf2(m[1], m[2], m[3].encode(), _b64(m[4])),
+    ),
+    (
+        re.compile(rf"scrypt\${_N}\$([^$]+)\${_N}\${_N}\${_B64}"),
+        lambda m: _scrypt(int(m[1]), int(m[3]), int(m[4]), m[2].encode(), _b64(m[5])),
+    ),
+    # passlib
+    (
+        re.compile(rf"\$pbkdf2(?:-(sha256|sha512))?\${_N}\${_B64}\${_B64}"),
+        lambda m: _pbkdf2(m[1] or "sha1", m[2], _b64(m[3]), _b64(m[4])),
+    ),
+    (
+        re.compile(rf"\$scrypt\$ln=([0-9]{{1,2}}),r={_N},p={_N}\${_B64}\${_B64}"),
+        lambda m: _scrypt(1 << int(m[1]), int(m[2]), int(m[3]), _b64(m[4]), _b64(m[5])),
+    ),
+    # Werkzeug
+    (
+        re.compile(rf"pbkdf2:(sha1|sha256|sha512):{_N}\$([^$]+)\${_HEX}"),
+        lambda m: _pbkdf2(m[1], m[2], m[3].encode(), bytes.fromhex(m[4])),
+    ),
+    (
+        re.compile(rf"scrypt:{_N}:{_N}:{_N}\$([^$]+)\${_HEX}"),
+        lambda m: _scrypt(int(m[1]), int(m[2]), int(m[3]), m[4].encode(), bytes.fromhex(m[5])),
+    ),
+)

@@ -1,0 +1,128 @@
+"""Hash passwords and check them: Argon2id (RFC 9106) for ours, more schemes for those that people bring along."""
+
+import unicodedata
+from dataclasses import dataclass
+from functools import partial
+
+import argon2
+
+from propusk.crypto.hashing_pool import HashingPool, hashing_threads
+from propusk.crypto.password_schemes import Check, check_argon2, find_check
+from propusk.settings import PasswordSettings
+
+__all__ = ["MAX_LENGTH", "PasswordHasher", "Verdict", "hashing_threads", "normal_form"]
+
+MAX_LENGTH = 256
+
+
+def normal_form(password: str) -> str | None:
+    """The password in NFC; None if it is over 256 characters then, or no Unicode text (lone surrogates)."""
+    # No character has more than four in its canonical decomposition, so what is longer than this is too long in NFC.
+    if len(password) > 4 * MAX_LENGTH:
+        return None
+    text = unicodedata.normalize("NFC", password)
+    if len(text) > MAX_LENGTH or any("\ud800" <= char <= "\udfff" for char in text):
+        return None
+    return text
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a verification found: the password is right; its stored hash should be made anew."""
+
+    ok: bool
+    rehash: bool
+
+
+WRONG = Verdict(ok=False, rehash=False)
+
+
+class PasswordHasher:
+    """Hashes and verifies in threads of its own. One per process, used from one event loop.
+
+    Every verification costs a hash: the user's own, or, where there is none to check (no user, no password, a broken
+    hash, an impossible password), one with the current parameters. So time does not tell which it was.
+
+    Args:
+        settings: cost of our own hashes.
+        threads: hashes computed at once.
+        queue: hashes that may wait; see `HashingPool`.
+    """
+
+    def __init__(self, settings: PasswordSettings, *, threads: int, queue: int = 256) -> None:
+        self._argon2 = argon2.PasswordHasher(
+            settings.iterations, settings.memory_kib, parallelism=1, hash_len=32, salt_len=16
+        )
+        # All zeros: verified like any other, known to be nobody's, and it costs nothing to make at the start.
+        cost = f"m={settings.memory_kib},t={settings.iterations},p=1"
+        self._decoy = f"$argon2id$v={argon2.low_level.ARGON2_VERSION}${cost}${'A' * 22}${'A' * 43}"
+        self._pool = HashingPool(threads=threads, queue=queue)
+
+    @property
+    def calls(self) -> int:
+        """How many computations of a hash were started."""
+        return self._pool.started
+
+    async def hash(self, password: str, *, share: str) -> str:
+        """The hash to store for a password that `check_password` let through.
+
+        Args:
+            share: whose part of the queue this takes: the client's network.
+        Raises:
+            Overloaded: too many are waiting.
+            ValueError: the password has no normal form.
+        """
+        text = normal_form(password)
+        if text is None:
+            raise ValueError("this password cannot be hashed: check it first")
+        hashed: str = await self._pool.run(share, partial(self._argon2.hash, text))
+        return hashed
+
+    async def verify(self, stored: str | None, password: str, *, share: str) -> Verdict:
+        """Whether this is the password that `stored` was made from. Nothing in either makes this raise.
+
+        Args:
+            stored: the user's hash, of any scheme; None if there is no user or no password.
+            share: whose part of the queue this takes: the client's network.
+        Raises:
+            Overloaded: too many are waiting.
+        """
+        text = normal_form(password)
+        if stored is None or text is None:
+            return await self._verify_nothing(share)
+        if self._is_current(stored):
+            ok = await self._pool.run(share, partial(self._check, partial(check_argon2, stored), text))
+            return Verdict(ok=ok, rehash=False)
+        check = find_check(stored)
+        if check is None:
+            return await self._verify_nothing(share)
+        # Others did not normalise, so their hashes may be of what was typed.
+        for candidate in dict.fromkeys((text, password)):
+            if await self._pool.run(share, partial(self._check, check, candidate)):
+                return Verdict(ok=True, rehash=True)
+        return WRONG
+
+    def close(self) -> None:
+        """Take no more work and let the threads end."""
+        self._pool.close()
+
+    async def _verify_nothing(self, share: str) -> Verdict:
+        await self._pool.run(share, self._compute_decoy)
+        return WRONG
+
+    def _is_current(self, stored: str) -> bool:
+        try:
+            return not self._argon2.check_needs_rehash(stored)
+        except ValueError:
+            return False
+
+    def _check(self, check: Check, password: str) -> bool:
+        try:
+            return check(password)
+        except Exception:
+            # A row can be broken in ways that no list foresees; then it costs and says what a wrong password does.
+            self._compute_decoy()
+            return False
+
+    def _compute_decoy(self) -> None:
+        check_argon2(self._decoy, "")

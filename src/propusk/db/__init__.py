@@ -1,0 +1,1 @@
+"""The database: types, the schema, the engine, what differs between dialects, migrations."""

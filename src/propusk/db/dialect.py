@@ -1,0 +1,124 @@
+"""What the three databases spell differently, each with one meaning. No other file asks for the dialect's name."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Select, Table, bindparam, case, insert, select, text
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+
+async def insert_if_absent(db: AsyncSession, table: Table, values: Mapping[str, Any]) -> bool:
+    """Insert a row unless a unique constraint already holds its like; says whether it was inserted."""
+    name = db.get_bind().dialect.name
+    statement: Any
+    if name == "mysql":
+        # IGNORE also forgives bad data, so callers check lengths and types first.
+        statement = insert(table).prefix_with("IGNORE")
+    else:
+        make = postgresql.insert if name == "postgresql" else sqlite.insert
+        statement = make(table).on_conflict_do_nothing()
+    return await changed(db, statement.values(**values)) == 1
+
+
+async def changed(db: AsyncSession, statement: Any) -> int:
+    """Run an INSERT, UPDATE or DELETE; returns how many rows it matched."""
+    result = await db.execute(statement)
+    assert isinstance(result, CursorResult)  # noqa: S101 (tells the type checker what a DML statement returns)
+    return result.rowcount
+
+
+def read_current(statement: Select[Any]) -> Select[Any]:
+    """The newest committed state, whatever the isolation: who lost a compare-and-set reads through this."""
+    return statement.with_for_update()
+
+
+async def count_hits(
+    connection: AsyncConnection, counters: Table, hits: Sequence[tuple[bytes, datetime]], now: datetime
+) -> dict[bytes, tuple[int, datetime]]:
+    """Count one more for each key, atomically; a window that has passed starts anew.
+
+    Args:
+        hits: key and, should its window start now, when that window would end.
+    Returns:
+        for each key the count with this hit and the end of its window.
+    """
+    # In one order everywhere, or two who count the same keys could wait for each other.
+    rows = [{"key": key, "count": 1, "resets_at": end} for key, end in sorted(hits)]
+    dialect = connection.dialect.name
+    c = counters.c
+    passed = c.resets_at <= bindparam("now", now, c.resets_at.type)
+    if dialect == "mysql":
+        base = mysql.insert(counters).values(rows)
+        # MariaDB assigns from left to right, so the count must look at the end of the window before it moves.
+        await connection.execute(
+            base.on_duplicate_key_update(
+                [
+                    ("count", case((passed, 1), else_=c.count + 1)),
+                    ("resets_at", case((passed, base.inserted.resets_at), else_=c.resets_at)),
+                ]
+            )
+        )
+        result = await connection.execute(select(c.key, c.count, c.resets_at).where(c.key.in_([k for k, _ in hits])))
+    else:
+        make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+        upsert = make(counters).values(rows)
+        result = await connection.execute(
+            upsert.on_conflict_do_update(
+                index_elements=[c.key],
+                set_={
+                    "count": case((passed, 1), else_=c.count + 1),
+                    "resets_at": case((passed, upsert.excluded.resets_at), else_=c.resets_at),
+                },
+            ).returning(c.key, c.count, c.resets_at)
+        )
+    return {bytes(key): (count, end) for key, count, end in result}
+
+
+async def database_time(connection: AsyncConnection) -> datetime | None:
+    """The database server's clock; None on SQLite, which has none but ours. The only reading of a clock by SQL."""
+    match connection.dialect.name:
+        case "postgresql":
+            statement = "SELECT clock_timestamp() AT TIME ZONE 'UTC'"
+        case "mysql":
+            statement = "SELECT UTC_TIMESTAMP(6)"
+        case _:
+            return None
+    value: datetime = (await connection.execute(text(statement))).scalar_one()
+    return value.replace(tzinfo=UTC)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database was away, busy or gave up on a lock: worth another try, and no fault of the request."""
+    if isinstance(error, IntegrityError):
+        return False
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, TimeoutError)):
+        return True
+    if isinstance(error, DBAPIError):
+        # PostgreSQL: class 40 (rollback), 53 (resources), 55 (lock), 57 (shutdown, time-out), 08 (connection).
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return error.connection_invalidated or state[:2] in {"08", "40", "53", "55", "57"}
+    return False
+
+
+async def begin_migration(connection: AsyncConnection) -> None:
+    """Take the lock that lets one process migrate at a time; it ends with the transaction or the connection."""
+    match connection.dialect.name:
+        case "postgresql":
+            await connection.execute(text("SELECT pg_advisory_xact_lock(7814)"))
+        case "mysql":
+            if not (await connection.execute(text("SELECT GET_LOCK('propusk_migrate', 60)"))).scalar_one():
+                raise TimeoutError("another process has been migrating this database for over a minute")
+        case _:
+            # The driver begins a transaction before DML only, so without this rolled-back DDL would stay.
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+async def end_migration(connection: AsyncConnection) -> None:
+    """Release what outlives the transaction: MariaDB's lock belongs to the connection."""
+    if connection.dialect.name == "mysql":
+        await connection.execute(text("SELECT RELEASE_LOCK('propusk_migrate')"))

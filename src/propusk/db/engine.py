@@ -1,0 +1,153 @@
+"""How we connect: the driver, the pool, the pragmas and the time-outs that each database needs."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from propusk.settings import Settings, SettingsError
+
+DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+    "mysql": "mysql+asyncmy",
+    "mariadb": "mysql+asyncmy",
+}
+OURS = "propusk_owns_this_session"
+_SSL = {"disable": False, "prefer": "prefer", "require": "require", "verify-ca": "verify-ca", "verify-full": "verify-full"}
+
+
+def database_url(settings: Settings) -> URL:
+    """The URL to connect to, with our driver in it.
+
+    Raises:
+        SettingsError: `database_url` cannot be read or names a database that we do not support.
+    """
+    if settings.database_url is None:
+        return URL.create("sqlite+aiosqlite", database=str(settings.data_dir.absolute() / "propusk.db"))
+    try:
+        url = make_url(settings.database_url.get_secret_value())
+    except ArgumentError:
+        raise SettingsError("database_url: not a database URL (sqlite:///…, postgresql://…, mysql://…)") from None
+    if url.drivername not in DRIVERS:
+        raise SettingsError("database_url: use sqlite:///…, postgresql://… or mysql://…; the driver is our business")
+    if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+        raise SettingsError("database_url: SQLite needs a file: several processes share it")
+    return url.set(drivername=DRIVERS[url.drivername])
+
+
+def connect(url: URL, *, pool_size: int = 10, durable: bool = True) -> AsyncEngine:
+    """An engine for `url`.
+
+    Args:
+        pool_size: most connections at once.
+        durable: False for the short-lived counters: their commits need not survive a power cut, so they do not
+            wait for the disk where the database can be told so.
+    """
+    options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 5, "hide_parameters": True}
+    match url.get_backend_name():
+        case "sqlite":
+            engine = create_async_engine(url, connect_args={"timeout": 10}, **options)
+            _prepare_sqlite(engine, durable=durable)
+        case "postgresql":
+            engine = create_async_engine(
+                _with_ssl(url), connect_args=_postgresql_arguments(durable=durable), pool_recycle=1800, **options
+            )
+        case _:
+            engine = create_async_engine(
+                url.update_query_dict({"charset": "utf8mb4"}),
+                connect_args={"connect_timeout": 5, "init_command": "SET SESSION innodb_lock_wait_timeout = 10"},
+                # MariaDB's default re-reads an old snapshot after a lost compare-and-set.
+                isolation_level="READ COMMITTED",
+                pool_recycle=1800,
+                **options,
+            )
+    return engine
+
+
+def _postgresql_arguments(*, durable: bool) -> dict[str, Any]:
+    server = {
+        "application_name": "propusk",
+        "jit": "off",
+        "statement_timeout": "10000",
+        "lock_timeout": "10000",
+        "idle_in_transaction_session_timeout": "60000",
+        "default_transaction_isolation": "read committed",
+    }
+    if not durable:
+        server["synchronous_commit"] = "off"
+    return {"timeout": 5, "command_timeout": 15, "server_settings": server}
+
+
+def _with_ssl(url: URL) -> URL:
+    """`sslmode`, as every PostgreSQL URL spells it, in asyncpg's word."""
+    mode = url.query.get("sslmode")
+    if not isinstance(mode, str):
+        return url
+    if mode not in _SSL:
+        raise SettingsError("database_url: sslmode is one of " + ", ".join(_SSL))
+    return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+
+
+def _prepare_sqlite(engine: AsyncEngine, *, durable: bool) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def _set_pragmas(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for pragma in sqlite_pragmas(durable=durable):
+            cursor.execute(pragma)
+        cursor.close()
+        # SQLite's own lower() knows ASCII only; names are not all ASCII.
+        connection.run_async(lambda raw: raw.create_function("lower", 1, _lower, deterministic=True))
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def sqlite_pragmas(*, durable: bool) -> tuple[str, ...]:
+    """What every connection to an SQLite file sets first."""
+    return (
+        "PRAGMA busy_timeout = 10000",
+        "PRAGMA journal_mode = WAL",
+        f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}",
+        "PRAGMA foreign_keys = ON",
+        "PRAGMA trusted_schema = OFF",
+        "PRAGMA secure_delete = ON",
+    )
+
+
+def create_sqlite_file(path: Path) -> None:
+    """Make the database file and its folder readable by us alone, before SQLite does it by the umask.
+
+    SQLite gives the `-wal` and `-shm` files the mode of the database file.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600, exist_ok=True)
+    path.chmod(0o600)
+
+
+def open_sqlite_reader(path: str) -> sqlite3.Connection:
+    """A connection that only reads, for the thread that opens it."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0, cached_statements=16)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    """Sessions that are ours, so that `release` may give their connection back."""
+    return async_sessionmaker(engine, expire_on_commit=False, info={OURS: True})
+
+
+async def release(db: AsyncSession) -> None:
+    """Give the connection back before something slow. Only before the first write of a use case.
+
+    A session that a host lent us keeps its connection: a commit here would commit the host's work.
+    """
+    if db.info.get(OURS):
+        if db.new or db.dirty or db.deleted:
+            raise RuntimeError("release() after a write would commit half a use case")
+        await db.commit()

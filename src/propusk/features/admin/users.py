@@ -1,0 +1,110 @@
+"""Users, for superusers."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from starlette.responses import Response
+
+from propusk.errors import (
+    CrossOrigin,
+    EmailTaken,
+    Forbidden,
+    InvalidInput,
+    LastSuperuser,
+    NotFound,
+    UserInUse,
+    UsernameTaken,
+)
+from propusk.users.change import change_user
+from propusk.users.delete import delete_user
+from propusk.users.queries import find_user, list_users
+from propusk.web.answers import no_content
+from propusk.web.context import Ctx
+from propusk.web.current import SuperUser, superuser
+from propusk.web.cursors import Cursor, Limit, QueryTime, make_cursor, read_cursor
+from propusk.web.ids import PathId
+from propusk.web.openapi import BODY, LOGIN_NEEDED, refuses
+from propusk.web.route import StrictRoute
+from propusk.web.schemas import Body, Email, Locale, Name, Profile, Username, UserOut, UserPage, absent
+
+router = APIRouter(prefix="/users", route_class=StrictRoute, tags=["admin"], dependencies=[Depends(superuser)])
+Flag = Annotated[bool | None, Query()]
+
+
+class UserPatch(Body):
+    """Any field of a user: an absent one is kept, null clears, `profile` is replaced whole."""
+
+    email: Email = absent("")
+    username: Username | None = None
+    name: Name | None = None
+    locale: Locale | None = None
+    profile: Profile | None = None
+    is_active: bool = absent(True)
+    is_verified: bool = absent(True)
+    is_superuser: bool = absent(True)
+
+
+@router.get("", responses=refuses(*LOGIN_NEEDED, Forbidden, InvalidInput))
+async def get_users(
+    ctx: Ctx,
+    response: Response,
+    q: Annotated[str | None, Query(max_length=254, description="A prefix of the e-mail, the username or the name.")] = None,
+    is_active: Flag = None,
+    is_verified: Flag = None,
+    is_superuser: Flag = None,
+    created_after: QueryTime = None,
+    created_before: QueryTime = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> UserPage:
+    """Find users, newest first."""
+    response.headers["Cache-Control"] = "no-store"
+    flags = {"is_active": is_active, "is_verified": is_verified, "is_superuser": is_superuser}
+    found = await list_users(
+        ctx,
+        limit=limit + 1,
+        before=read_cursor(ctx, "users", cursor),
+        q=q,
+        flags={name: value for name, value in flags.items() if value is not None},
+        created_after=created_after,
+        created_before=created_before,
+    )
+    page = found[:limit]
+    last = (page[-1].created_at, page[-1].id) if len(found) > limit else None
+    return UserPage(
+        items=[UserOut.of(user) for user in page], next_cursor=make_cursor(ctx, "users", last) if last else None
+    )
+
+
+@router.get("/{id}", responses=refuses(*LOGIN_NEEDED, Forbidden, NotFound))
+async def get_user(ctx: Ctx, response: Response, user_id: PathId) -> UserOut:
+    """One user."""
+    response.headers["Cache-Control"] = "no-store"
+    user = await find_user(ctx, user_id)
+    if user is None:
+        raise NotFound
+    return UserOut.of(user)
+
+
+@router.patch(
+    "/{id}",
+    responses=refuses(
+        *BODY, *LOGIN_NEEDED, Forbidden, CrossOrigin, NotFound, EmailTaken, UsernameTaken, LastSuperuser, InvalidInput
+    ),
+)
+async def patch_user(ctx: Ctx, response: Response, admin: SuperUser, user_id: PathId, body: UserPatch) -> UserOut:
+    """Change any field of a user. Deactivating one ends all their sessions."""
+    response.headers["Cache-Control"] = "no-store"
+    changes = body.model_dump(exclude_unset=True)
+    return UserOut.of(await change_user(ctx, user_id=user_id, changes=changes, actor_id=admin.id))
+
+
+@router.delete(
+    "/{id}",
+    status_code=204,
+    responses=refuses(*LOGIN_NEEDED, Forbidden, CrossOrigin, NotFound, LastSuperuser, UserInUse),
+)
+async def delete_user_by_id(ctx: Ctx, admin: SuperUser, user_id: PathId) -> Response:
+    """Delete a user with their sessions and personal data."""
+    await delete_user(ctx, user_id=user_id, actor_id=admin.id)
+    return no_content()

@@ -1,0 +1,65 @@
+"""Change a password; prove one again before something that cannot be undone."""
+
+from uuid import UUID
+
+from propusk.context import Context
+from propusk.db.engine import release
+from propusk.errors import WrongPassword
+from propusk.events import PasswordChanged, PasswordRefused, publish
+from propusk.features.password import queries
+from propusk.features.password.policy import check_password
+from propusk.features.password.words import context_words
+from propusk.login.throttle import check_throttle, forgive
+from propusk.sessions.end import end_all_sessions
+from propusk.sessions.models import Principal
+from propusk.users.models import User
+
+
+async def change_password(ctx: Context, *, principal: Principal, current_password: str, new_password: str) -> None:
+    """Set a new password; every other session of the user ends, those in flight included.
+
+    Raises:
+        InvalidInput: the new one may not be used.
+        WrongPassword: the current one is not right.
+        TooManyRequests, Overloaded
+    """
+    user = principal.user
+    words = context_words(ctx, user.email, user.username, user.name)
+    check_password(ctx.settings.password, new_password, words=words, field="new_password")
+    stored = await prove_password(ctx, user=user, password=current_password)
+    hashed = await ctx.passwords.hash(new_password, share=ctx.client.network)
+    if not await queries.claim_hash(ctx, user.id, old=stored, new=hashed):
+        raise WrongPassword
+    await end_all_sessions(ctx, user_id=user.id, actor_id=user.id, keep=principal.session.id)
+    await publish(ctx, PasswordChanged(user_id=user.id, session_id=principal.session.id))
+
+
+async def prove_password(ctx: Context, *, user: User, password: str) -> str:
+    """Check the password of somebody who is logged in; returns its stored hash, for a compare-and-set.
+
+    Raises:
+        WrongPassword, TooManyRequests, Overloaded
+    """
+    stored = await queries.find_hash(ctx, user.id)
+    await release(ctx.db)
+    attempt = await check_throttle(ctx, account=str(user.id), known_network=True)
+    verdict = await ctx.passwords.verify(stored, password, share=ctx.client.network)
+    if stored is None or not verdict.ok:
+        await publish(ctx, PasswordRefused(user_id=user.id))
+        raise WrongPassword
+    await forgive(ctx, attempt)
+    return stored
+
+
+async def set_password(ctx: Context, *, user: User, password: str, actor_id: UUID | None) -> None:
+    """Set somebody's password without knowing the old one; every session of theirs ends.
+
+    Raises:
+        InvalidInput, Overloaded
+    """
+    check_password(ctx.settings.password, password, words=context_words(ctx, user.email, user.username, user.name))
+    await release(ctx.db)
+    hashed = await ctx.passwords.hash(password, share=ctx.client.network)
+    await queries.replace_hash(ctx, user.id, hashed)
+    await end_all_sessions(ctx, user_id=user.id, actor_id=actor_id)
+    await publish(ctx, PasswordChanged(user_id=user.id, actor_id=actor_id))

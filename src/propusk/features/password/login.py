@@ -1,0 +1,66 @@
+"""Log in with e-mail or username and password."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+from propusk.context import Context
+from propusk.db.engine import release
+from propusk.errors import AccountDisabled, AuthError, InvalidCredentials
+from propusk.events import LoginFailed, publish
+from propusk.features.password import queries
+from propusk.login.complete import complete_login
+from propusk.login.throttle import check_throttle, forgive
+from propusk.tokens.issue import TokenPair
+from propusk.users.email_address import login_key
+from propusk.users.models import User
+
+
+async def login_with_password(ctx: Context, *, login: str, password: str) -> TokenPair:
+    """Start a session for who knows the password.
+
+    Unknown user, wrong password and no password are refused alike: after the same statements and one hash.
+
+    Raises:
+        InvalidCredentials, AccountDisabled, TooManyRequests, Overloaded
+    """
+    started = time.monotonic()
+    try:
+        return await _login(ctx, login, password)
+    except (InvalidCredentials, AccountDisabled):
+        await _wait_for_floor(ctx.settings.login_floor, started)
+        raise
+
+
+async def _login(ctx: Context, login: str, password: str) -> TokenPair:
+    key = login_key(login) or ("email", "")
+    found = await queries.find_user_and_hash(ctx, key)
+    user, stored, known = found or (None, None, False)
+    # No connection is held while Argon2 runs.
+    await release(ctx.db)
+    attempt = await check_throttle(ctx, account=_account(user, key), known_network=known)
+    verdict = await ctx.passwords.verify(stored, password, share=ctx.client.network)
+    if user is None or stored is None or not verdict.ok:
+        raise await _refuse(ctx, user, InvalidCredentials())
+    if not user.is_active:
+        raise await _refuse(ctx, user, AccountDisabled())
+    rehashed = await ctx.passwords.hash(password, share=ctx.client.network) if verdict.rehash else None
+    await forgive(ctx, attempt)
+    if rehashed is not None:
+        # Lost only against a new password: then the session epoch has moved, and this login is dead anyway.
+        await queries.claim_hash(ctx, user.id, old=stored, new=rehashed)
+    return await complete_login(ctx, user, methods=("pwd",))
+
+
+def _account(user: User | None, key: tuple[str, str]) -> str:
+    """One name for an account, however its login is spelled; unknown ones are counted by what was typed."""
+    return str(user.id) if user is not None else " ".join(key)
+
+
+async def _refuse(ctx: Context, user: User | None, refusal: AuthError) -> AuthError:
+    await publish(ctx, LoginFailed(user_id=user.id if user else None, detail=refusal.code))
+    return refusal
+
+
+async def _wait_for_floor(floor: timedelta, started: float) -> None:
+    await asyncio.sleep(max(0.0, started + floor.total_seconds() - time.monotonic()))

@@ -1,0 +1,1 @@
+"""Logging in: limits before, one way into a session after."""

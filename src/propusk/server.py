@@ -1,0 +1,111 @@
+"""The service: one app, from settings alone."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+import propusk
+from propusk.auth import Auth, Clock, create_auth
+from propusk.crypto.secrets import Entropy, b64url
+from propusk.db.dialect import is_away
+from propusk.errors import AuthError, MalformedJson, MethodNotAllowed, NotFound, Unavailable
+from propusk.features import admin, audit, password
+from propusk.settings import Settings
+from propusk.web.docs import add_docs
+from propusk.web.edge import Edge
+from propusk.web.faults import refusal_of
+from propusk.web.install import complete_openapi, install
+from propusk.web.problems import problem_response
+from propusk.web.routes import pages
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None, entropy: Entropy = os.urandom) -> FastAPI:
+    """The service as an ASGI app.
+
+    Args:
+        settings: what the operator chose.
+        clock, entropy: see `create_auth`.
+    """
+    auth = create_auth(settings, [password.feature(), admin.feature(), audit.feature()], clock=clock, entropy=entropy)
+    app = FastAPI(
+        title="Propusk",
+        version=propusk.__version__,
+        summary="Authentication and user management.",
+        lifespan=_lifespan(auth),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    install(auth, app)
+    app.include_router(pages.router)
+    add_docs(app)
+    _handle_the_rest(app)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.add_middleware(
+        Edge,
+        new_id=lambda: b64url(entropy(12)),
+        render=lambda refusal: problem_response(refusal, settings),
+        https=settings.secure,
+    )
+    return app
+
+
+def _lifespan(auth: Auth) -> Any:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await auth.start()
+        try:
+            yield
+        finally:
+            await auth.close()
+
+    return lifespan
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        app.openapi_schema = complete_openapi(document)
+    return app.openapi_schema
+
+
+def _handle_the_rest(app: FastAPI) -> None:
+    """Problem documents for what is refused before a route of ours is reached, and for a database that is away."""
+    settings = app.state.propusk.settings
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 (what this handler is registered for)
+        refusals: dict[int, AuthError] = {405: MethodNotAllowed(_allowed(app, request)), 400: MalformedJson()}
+        return problem_response(refusals.get(error.status_code, NotFound()), settings)
+
+    async def on_invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101
+        return problem_response(refusal_of(error), settings)
+
+    async def on_error(_request: Request, error: Exception) -> Response:
+        if is_away(error):
+            return problem_response(Unavailable(), settings)
+        raise error
+
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(OSError, on_error)
+
+
+def _allowed(app: FastAPI, request: Request) -> list[str]:
+    """Every method that some route takes at this path (RFC 9110, section 15.5.6)."""
+    methods: set[str] = set()
+    for route in app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= set(getattr(route, "methods", None) or ())
+    return sorted(methods)

@@ -1,0 +1,135 @@
+"""SQL about sessions, one statement a function."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, insert, literal, or_, select, update
+
+from propusk.context import Context
+from propusk.db.dialect import changed, read_current
+from propusk.db.schema import Tables
+from propusk.sessions.models import Session
+from propusk.users.models import User
+
+KNOWN_NETWORK = timedelta(days=30)
+"""How long a network is remembered as one that a user logs in from."""
+
+
+def session_and_user(tables: Tables) -> Select[Any]:
+    """Sessions with their users: the columns of both, in the order that `split_row` expects."""
+    s, u = tables.sessions, tables.users
+    return select(*s.c, *u.c).select_from(s.join(u, u.c.id == s.c.user_id))
+
+
+def split_row(tables: Tables, row: Any) -> tuple[Session, User]:
+    """A row of `session_and_user` as its two halves."""
+    n = len(tables.sessions.c)
+    return Session(*row[:n]), User(*row[n:])
+
+
+async def find_session(ctx: Context, session_id: UUID, *, current: bool = False) -> tuple[Session, User] | None:
+    """A session with its user; with `current`, the newest committed state, locked, whatever the isolation."""
+    statement = session_and_user(ctx.tables).where(ctx.tables.sessions.c.id == session_id)
+    row = (await ctx.db.execute(read_current(statement) if current else statement)).first()
+    return split_row(ctx.tables, row) if row is not None else None
+
+
+def _live(ctx: Context) -> ColumnElement[bool]:
+    s, u = ctx.tables.sessions.c, ctx.tables.users.c
+    return and_(
+        s.ended_at.is_(None),
+        s.epoch == u.session_epoch,
+        u.is_active,
+        s.idle_expires_at > ctx.now,
+        s.expires_at > ctx.now,
+    )
+
+
+async def list_live_sessions(
+    ctx: Context, user_id: UUID, *, limit: int, before: tuple[datetime, UUID] | None = None
+) -> list[Session]:
+    """Live sessions of a user, newest first; `before` is the last one of the page before."""
+    s, u = ctx.tables.sessions, ctx.tables.users
+    wanted = [s.c.user_id == user_id, _live(ctx)]
+    if before is not None:
+        wanted.append(or_(s.c.created_at < before[0], and_(s.c.created_at == before[0], s.c.id < before[1])))
+    statement = select(*s.c).select_from(s.join(u, u.c.id == s.c.user_id)).where(*wanted)
+    statement = statement.order_by(s.c.created_at.desc(), s.c.id.desc()).limit(limit)
+    return [Session(*row) for row in await ctx.db.execute(statement)]
+
+
+async def count_sessions_of_epoch(ctx: Context, user_id: UUID, epoch: int) -> int:
+    """How many sessions of a user were live under this epoch."""
+    s = ctx.tables.sessions.c
+    statement = select(func.count()).where(
+        s.user_id == user_id,
+        s.ended_at.is_(None),
+        s.epoch == epoch,
+        s.idle_expires_at > ctx.now,
+        s.expires_at > ctx.now,
+    )
+    return int((await ctx.db.execute(statement)).scalar_one())
+
+
+async def insert_session(ctx: Context, session: Session) -> bool:
+    """Insert a session; False when its user is gone."""
+    s, u = ctx.tables.sessions, ctx.tables.users
+    values: Mapping[str, Any] = {key: getattr(session, key) for key in s.c.keys()}  # noqa: SIM118
+    source = select(*(literal(value, s.c[key].type) for key, value in values.items())).where(u.c.id == session.user_id)
+    return await changed(ctx.db, insert(s).from_select(list(values), source)) == 1
+
+
+async def claim_end(ctx: Context, session_id: UUID, user_id: UUID) -> bool:
+    """End a session of this user that has not ended; False when there is none."""
+    s = ctx.tables.sessions
+    statement = update(s).where(s.c.id == session_id, s.c.user_id == user_id, s.c.ended_at.is_(None))
+    return await changed(ctx.db, statement.values(ended_at=ctx.now)) == 1
+
+
+async def find_surplus_sessions(ctx: Context, user_id: UUID, *, keep: int) -> list[UUID]:
+    """Live sessions of a user beyond the newest `keep`."""
+    s, u = ctx.tables.sessions, ctx.tables.users
+    statement = select(s.c.id).select_from(s.join(u, u.c.id == s.c.user_id)).where(s.c.user_id == user_id, _live(ctx))
+    statement = statement.order_by(s.c.created_at.desc(), s.c.id.desc()).offset(keep).limit(1000)
+    return list((await ctx.db.execute(statement)).scalars())
+
+
+async def raise_epoch(ctx: Context, user_id: UUID) -> int | None:
+    """One more for the user's session epoch: every session of theirs is dead. Returns the new one, None if no user."""
+    u = ctx.tables.users
+    statement = update(u).where(u.c.id == user_id).values(session_epoch=u.c.session_epoch + 1)
+    if await changed(ctx.db, statement) == 0:
+        return None
+    return int((await ctx.db.execute(select(u.c.session_epoch).where(u.c.id == user_id))).scalar_one())
+
+
+async def claim_epoch(ctx: Context, session_id: UUID, *, old: int, new: int) -> bool:
+    """Take one live session along into the new epoch; False when it was dead already."""
+    s = ctx.tables.sessions
+    statement = update(s).where(s.c.id == session_id, s.c.epoch == old, s.c.ended_at.is_(None))
+    return await changed(ctx.db, statement.values(epoch=new)) == 1
+
+
+async def claim_refresh(ctx: Context, session: Session, *, idle_expires_at: datetime, refresh_key: bytes) -> bool:
+    """Advance a session from the refresh token that `session` has to its successor; False when another did."""
+    s = ctx.tables.sessions
+    statement = update(s).where(
+        s.c.id == session.id, s.c.refresh_counter == session.refresh_counter, s.c.ended_at.is_(None)
+    )
+    values = {
+        "refresh_counter": session.refresh_counter + 1,
+        "refresh_key": refresh_key,
+        "refreshed_at": ctx.now,
+        "last_seen_at": ctx.now,
+        "idle_expires_at": idle_expires_at,
+    }
+    return await changed(ctx.db, statement.values(**values)) == 1
+
+
+def knows_network(tables: Tables, network: str, now: datetime) -> ColumnElement[bool]:
+    """Whether the user of the row had a session from this network lately, ended ones included."""
+    s, u = tables.sessions, tables.users
+    recent = (s.c.user_id == u.c.id, s.c.network == network, s.c.last_seen_at > now - KNOWN_NETWORK)
+    return exists(select(literal(1)).select_from(s).where(*recent).correlate(u))

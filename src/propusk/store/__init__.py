@@ -1,0 +1,48 @@
+"""Short-lived counters, shared by every process of the installation."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from propusk.errors import TooManyRequests
+from propusk.settings import Limit
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One attempt to count: under which name, for whom, against which limit."""
+
+    name: str
+    who: str
+    limit: Limit
+
+    @property
+    def key(self) -> bytes:
+        """A fixed-size key, so that nobody's choice of words decides how much we store, nor can be read there."""
+        return hashlib.sha256(f"{self.name}\0{self.who}".encode()).digest()
+
+
+class Store(Protocol):
+    """Counters in windows. Called before the first write of a use case: it commits by itself, whatever becomes of that."""
+
+    async def hit(self, hits: Sequence[Hit], *, now: datetime) -> dict[bytes, tuple[int, datetime]]:
+        """Count each attempt, atomically. Returns for each key the count with this one, and when its window ends."""
+        ...
+
+    async def give_back(self, hits: Sequence[Hit], *, clear: Sequence[Hit] = (), now: datetime) -> None:
+        """Uncount one attempt each, and set the counters of `clear` to nothing."""
+        ...
+
+
+async def check_limits(store: Store, hits: Sequence[Hit], *, now: datetime) -> None:
+    """Count each attempt and refuse if one is over its limit.
+
+    Raises:
+        TooManyRequests: with the longest wait among the limits that were passed.
+    """
+    counted = await store.hit(hits, now=now)
+    waits = [counted[hit.key][1] - now for hit in hits if counted[hit.key][0] > hit.limit.count]
+    if waits:
+        raise TooManyRequests(max(waits))

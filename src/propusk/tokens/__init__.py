@@ -1,0 +1,1 @@
+"""Tokens: what a session hands to its client. Access tokens are signed, refresh tokens are computed."""

@@ -1,0 +1,55 @@
+"""Issue the pair of tokens of a session."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from propusk.context import Context
+from propusk.crypto import jwt
+from propusk.crypto.secrets import SecretKey, b64url
+from propusk.errors import Unavailable
+from propusk.sessions.models import Session
+from propusk.sessions.start import seconds_left
+from propusk.tokens.refresh_token import make_refresh_token
+from propusk.users.models import User
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """What a login or refresh hands out; lives in seconds. The tokens do not print."""
+
+    access_token: str = field(repr=False)
+    expires_in: int
+    refresh_token: str = field(repr=False)
+    refresh_expires_in: int
+    session: Session
+    user: User
+
+
+def issue_tokens(ctx: Context, session: Session, user: User, *, key: SecretKey) -> TokenPair:
+    """The access token (RFC 9068) and the current refresh token of a session.
+
+    Args:
+        key: the secret key that the session's row names for its refresh token.
+    Raises:
+        Unavailable: this process has no key to sign with.
+    """
+    left = seconds_left(ctx, session)
+    # The last access token never outlives the session.
+    lives = min(ctx.settings.access_token_ttl // timedelta(seconds=1), left)
+    issued = int(ctx.now.timestamp())
+    claims = {
+        "iss": ctx.settings.public_url,
+        "aud": ctx.settings.token_audience,
+        "client_id": ctx.settings.token_audience,
+        "sub": str(user.id),
+        "sid": str(session.id),
+        "jti": b64url(ctx.entropy(16)),
+        "iat": issued,
+        "exp": issued + lives,
+    }
+    try:
+        access = jwt.encode(ctx.keyring, claims, ctx.now, encrypt=ctx.settings.token_encryption)
+    except jwt.NoSigningKey:
+        raise Unavailable("There is no key to sign tokens with; the operator knows where to look.") from None
+    refresh = make_refresh_token(key, session_id=session.id, counter=session.refresh_counter, seed=session.refresh_seed)
+    return TokenPair(access, lives, refresh, left, session, user)

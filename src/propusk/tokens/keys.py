@@ -1,0 +1,182 @@
+"""The keys as the whole installation knows them: published, reloaded, rotated, revoked."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from propusk.context import Context
+from propusk.crypto.keyfiles import load_private_keys, prepend_key, signing_key_path
+from propusk.crypto.keyring import (
+    JWKS_MAX_AGE,
+    RELOAD,
+    STALE,
+    KeyFileError,
+    KeyRing,
+    PrivateKey,
+    PublicKey,
+    generate_key,
+)
+from propusk.crypto.secrets import SecretKeys
+from propusk.db.schema import Tables
+from propusk.errors import Unavailable
+from propusk.events import KeyRevoked, KeyRotated, publish
+from propusk.settings import Algorithm, Settings
+from propusk.tokens import queries
+
+log = logging.getLogger(__name__)
+
+
+class UnknownSecretKey(Exception):
+    """The database was used with other secret keys: tokens of one node would be refused by another."""
+
+
+class Keys:
+    """Holds the current `KeyRing` of a process and keeps it young: read again every 2 s while in use.
+
+    A process that could not read it for 10 s refuses with 503 rather than accept a token whose key may be revoked.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        secrets: SecretKeys,
+        private: tuple[PrivateKey, ...],
+        tables: Tables,
+        sessions: async_sessionmaker[AsyncSession],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._tables = tables
+        self._sessions = sessions
+        self._clock = clock
+        self._ring = KeyRing(settings.token_algorithm, secrets, private)
+        self._loaded = float("-inf")
+        self._loading: asyncio.Task[None] | None = None
+        self._file_state: tuple[int, int] | None = None
+
+    async def current(self) -> KeyRing:
+        """The keys, never older than 10 s.
+
+        Raises:
+            Unavailable: they could not be read for so long.
+        """
+        age = time.monotonic() - self._loaded
+        if age >= RELOAD.total_seconds():
+            task = self._start_loading()
+            if age >= STALE.total_seconds():
+                await asyncio.wait([task], timeout=5)
+                if time.monotonic() - self._loaded >= STALE.total_seconds():
+                    raise Unavailable
+        return self._ring
+
+    def _start_loading(self) -> asyncio.Task[None]:
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.get_running_loop().create_task(self._load_or_log())
+        return self._loading
+
+    async def _load_or_log(self) -> None:
+        try:
+            await self.load()
+        except Exception:
+            log.exception("the signing keys could not be read")
+
+    async def load(self) -> None:
+        """Read the key file and the published keys; publish a key of ours that is new."""
+        started = time.monotonic()
+        private = await asyncio.to_thread(self._read_private)
+        now = self._clock()
+        async with self._sessions() as db:
+            known = {key.kid: key for key in await queries.list_public_keys(db, self._tables.signing_keys)}
+            if any(key.kid not in known for key in private):
+                for key in private:
+                    await queries.publish_key(db, self._tables.signing_keys, key, now)
+                await db.commit()
+                known = {key.kid: key for key in await queries.list_public_keys(db, self._tables.signing_keys)}
+        public = {kid: key for kid, key in known.items() if not self._is_over(key, now)}
+        ring = replace(self._ring, private=private, public=public)
+        if ring != self._ring:
+            self._ring = ring
+        self._loaded = started
+
+    def _read_private(self) -> tuple[PrivateKey, ...]:
+        """The private keys; the file is parsed again only when it has changed (an RSA key takes its time)."""
+        path = signing_key_path(self._settings)
+        state = path.stat() if path.exists() else None
+        if state is None or (state.st_mtime_ns, state.st_size) != self._file_state:
+            private = load_private_keys(self._settings)
+            self._file_state = (state.st_mtime_ns, state.st_size) if state else None
+            return private
+        return self._ring.private
+
+    def _is_over(self, key: PublicKey, now: datetime) -> bool:
+        """Whether the last token that a retired key signed has expired."""
+        return key.retired_at is not None and key.retired_at + self._settings.access_token_ttl + STALE < now
+
+    async def close(self) -> None:
+        if self._loading is not None:
+            await asyncio.wait([self._loading])
+
+
+async def check_secret_keys(ctx: Context) -> None:
+    """Let the database know our secret keys, unless it knows others only.
+
+    Raises:
+        UnknownSecretKey: none of ours is known there; most likely each node generated its own.
+    """
+    known = await queries.list_fingerprints(ctx.db, ctx.tables.secret_keys)
+    ours = {key.fingerprint for key in ctx.keyring.secrets.keys}
+    if known and not known & ours:
+        raise UnknownSecretKey(
+            "this database is used with another secret_key; give every node the same (and, to change it, the old one"
+            " after the new one: PROPUSK_SECRET_KEY=new,old)"
+        )
+    for fingerprint in ours - known:
+        await queries.save_fingerprint(ctx.db, ctx.tables.secret_keys, fingerprint, ctx.now)
+
+
+async def rotate_keys(ctx: Context) -> tuple[PrivateKey, bool]:
+    """Make a new signing key: published now, it signs once every verifier can know it; then the older ones retire.
+
+    Returns:
+        the key, and whether it was written to the key file; if not (the file is read-only), its PEM must be put before
+        the others in the file of every node.
+    Raises:
+        KeyFileError: the key file cannot be used, or the algorithm has no key of its own.
+    """
+    if ctx.settings.token_algorithm is Algorithm.HS256:
+        raise KeyFileError("HS256 takes its key from secret_key: put a new one before the old one there")
+    older = await asyncio.to_thread(load_private_keys, ctx.settings)
+    key = await asyncio.to_thread(generate_key, ctx.settings.token_algorithm)
+    signs_from = ctx.now + JWKS_MAX_AGE + STALE
+    try:
+        await asyncio.to_thread(prepend_key, signing_key_path(ctx.settings), key, older)
+    except OSError:
+        return key, False
+    await queries.publish_key(ctx.db, ctx.tables.signing_keys, key, ctx.now)
+    await queries.retire_keys(ctx.db, ctx.tables.signing_keys, [old.kid for old in older], signs_from)
+    await publish(ctx, KeyRotated(user_id=None, detail=key.kid))
+    return key, True
+
+
+async def revoke_key(ctx: Context, *, kid: str) -> timedelta:
+    """Revoke a key: every token it signed is refused.
+
+    Returns:
+        how long to wait, after the commit, until that holds in every process.
+    Raises:
+        KeyFileError: there is no such key, or it is the only one.
+    """
+    keys = {key.kid for key in await queries.list_public_keys(ctx.db, ctx.tables.signing_keys)}
+    if kid not in keys:
+        raise KeyFileError("no such key; propusk keys list shows them")
+    usable = await asyncio.to_thread(load_private_keys, ctx.settings)
+    if not any(key.kid != kid and key.kid in keys for key in usable if key.algorithm is ctx.settings.token_algorithm):
+        raise KeyFileError("it is the only key to sign with: run propusk keys rotate first")
+    await queries.revoke_key(ctx.db, ctx.tables.signing_keys, kid, ctx.now)
+    await publish(ctx, KeyRevoked(user_id=None, detail=kid))
+    return STALE + timedelta(seconds=1)

@@ -1,0 +1,1 @@
+"""Users: who they are, how they are found, made, changed and deleted."""

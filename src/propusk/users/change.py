@@ -1,0 +1,126 @@
+"""Change fields of a user, by themselves or by a superuser."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from propusk.context import Context
+from propusk.errors import EmailTaken, LastSuperuser, NotFound, UsernameTaken
+from propusk.events import (
+    Event,
+    UserActivated,
+    UserDeactivated,
+    UserDemoted,
+    UserPromoted,
+    UserUpdated,
+    publish,
+)
+from propusk.users import queries
+from propusk.users.email_address import normalise_email
+from propusk.users.models import User
+from propusk.users.profile import check_locale, check_name, check_profile
+from propusk.users.username import normalise_username
+
+
+async def change_user(ctx: Context, *, user_id: UUID, changes: Mapping[str, Any], actor_id: UUID | None) -> User:
+    """Set some fields of a user: an absent one is kept, None clears, `profile` is replaced whole.
+
+    A new e-mail address is unverified unless `is_verified` says otherwise. A deactivated user's sessions all end.
+
+    Args:
+        changes: among email, username, name, locale, profile, is_active, is_verified, is_superuser.
+    Raises:
+        NotFound, InvalidInput, EmailTaken, UsernameTaken, LastSuperuser
+    """
+    values = _normalise(changes)
+    if changes.get("is_active") is False or changes.get("is_superuser") is False:
+        await queries.lock_superusers(ctx)
+    user = await queries.find_user(ctx, user_id)
+    if user is None:
+        raise NotFound
+    values = {key: value for key, value in values.items() if getattr(user, key) != value}
+    if not values:
+        return user
+    if "email_key" in values and "is_verified" not in changes:
+        values["is_verified"] = False
+    changed = replace(user, **values, updated_at=ctx.now)
+    await _check_still_administered(ctx, user, changed)
+    await _check_taken(ctx, values)
+    if user.is_active and not changed.is_active:
+        changed = replace(changed, session_epoch=user.session_epoch + 1)
+        values["session_epoch"] = ctx.tables.users.c.session_epoch + 1
+    if not await queries.update_user(ctx, user_id, {**values, "updated_at": ctx.now}):
+        raise NotFound
+    for event in _events(user, changed, actor_id):
+        await publish(ctx, event)
+    return changed
+
+
+def _normalise(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that the changes set."""
+    values: dict[str, Any] = {}
+    for key, value in changes.items():
+        values |= _FIELDS[key](value)
+    return values
+
+
+def _email(value: str) -> dict[str, Any]:
+    address = normalise_email(value)
+    return {"email": address.address, "email_key": address.key}
+
+
+def _username(value: str | None) -> dict[str, Any]:
+    named = normalise_username(value) if value is not None else None
+    return {"username": named.name if named else None, "username_key": named.key if named else None}
+
+
+def _flag(name: str) -> Callable[[bool], dict[str, Any]]:
+    return lambda value: {name: value}
+
+
+_FIELDS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "email": _email,
+    "username": _username,
+    "name": lambda value: {"name": check_name(value)},
+    "locale": lambda value: {"locale": check_locale(value)},
+    "profile": lambda value: {"profile": check_profile(value)},
+    "is_active": _flag("is_active"),
+    "is_verified": _flag("is_verified"),
+    "is_superuser": _flag("is_superuser"),
+}
+
+
+async def _check_still_administered(ctx: Context, user: User, changed: User) -> None:
+    administers = user.is_superuser and user.is_active
+    if administers and not (changed.is_superuser and changed.is_active):
+        await check_not_last_superuser(ctx, user.id)
+
+
+async def check_not_last_superuser(ctx: Context, user_id: UUID) -> None:
+    """Refuse if nobody but this user administers. Call `lock_superusers` before.
+
+    Raises:
+        LastSuperuser
+    """
+    if await queries.count_other_superusers(ctx, user_id) == 0:
+        raise LastSuperuser
+
+
+async def _check_taken(ctx: Context, values: Mapping[str, Any]) -> None:
+    """Say which name is taken; two who race are told apart by the database, at the update."""
+    if "email_key" in values and await queries.find_user_by(ctx, "email", values["email_key"]):
+        raise EmailTaken
+    if values.get("username_key") and await queries.find_user_by(ctx, "username", values["username_key"]):
+        raise UsernameTaken
+
+
+def _events(user: User, changed: User, actor_id: UUID | None) -> list[Event]:
+    fields = [key for key in _FIELDS if getattr(user, key) != getattr(changed, key)]
+    about = {"user_id": user.id, "actor_id": actor_id}
+    events: list[Event] = [UserUpdated(**about, detail=" ".join(fields))]
+    if user.is_active != changed.is_active:
+        events.append(UserActivated(**about) if changed.is_active else UserDeactivated(**about))
+    if user.is_superuser != changed.is_superuser:
+        events.append(UserPromoted(**about) if changed.is_superuser else UserDemoted(**about))
+    return events

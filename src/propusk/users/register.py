@@ -1,0 +1,73 @@
+"""Make a user."""
+
+from typing import Any
+
+from propusk.context import Context
+from propusk.crypto.secrets import new_id
+from propusk.errors import EmailTaken, UsernameTaken
+from propusk.users import queries
+from propusk.users.email_address import normalise_email
+from propusk.users.models import User
+from propusk.users.profile import check_locale, check_name, check_profile
+from propusk.users.username import normalise_username
+
+
+async def create_user(
+    ctx: Context,
+    *,
+    email: str,
+    username: str | None = None,
+    name: str | None = None,
+    locale: str | None = None,
+    profile: dict[str, Any] | None = None,
+    is_active: bool = True,
+    is_verified: bool = False,
+    is_superuser: bool = False,
+) -> User:
+    """Make a user, without a credential yet.
+
+    Raises:
+        InvalidInput: a field is not as it must be.
+        EmailTaken, UsernameTaken: another user has it, however it is spelled.
+    """
+    address = normalise_email(email)
+    named = normalise_username(username) if username is not None else None
+    user = User(
+        id=new_id(ctx.now, ctx.entropy),
+        email=address.address,
+        email_key=address.key,
+        username=named.name if named else None,
+        username_key=named.key if named else None,
+        name=check_name(name),
+        locale=check_locale(locale),
+        profile=check_profile(profile),
+        is_active=is_active,
+        is_verified=is_verified,
+        is_superuser=is_superuser,
+        session_epoch=0,
+        created_at=ctx.now,
+        updated_at=ctx.now,
+        last_login_at=None,
+    )
+    if not await queries.insert_user(ctx, user):
+        raise await _taken(ctx, user)
+    return user
+
+
+async def _taken(ctx: Context, user: User) -> EmailTaken | UsernameTaken:
+    if user.username_key is not None and await queries.find_user_by(ctx, "email", user.email_key) is None:
+        return UsernameTaken()
+    return EmailTaken()
+
+
+async def check_free(ctx: Context, *, email: str, username: str | None) -> None:
+    """Refuse names that are taken now, before anything slow. The database decides again at the insert.
+
+    Raises:
+        InvalidInput, EmailTaken, UsernameTaken
+    """
+    if await queries.find_user_by(ctx, "email", normalise_email(email).key) is not None:
+        raise EmailTaken
+    if username is not None and await queries.find_user_by(ctx, "username", normalise_username(username).key):
+        raise UsernameTaken
+
