@@ -11,21 +11,26 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
 
 import propusk
 from propusk.auth import Auth, Clock, create_auth
 from propusk.crypto.secrets import Entropy, b64url
 from propusk.db.dialect import is_away
 from propusk.errors import AuthError, MalformedJson, MethodNotAllowed, NotFound, Unavailable
+from propusk.feature import Feature
 from propusk.features import admin, audit, password
 from propusk.settings import Settings
 from propusk.web.docs import add_docs
 from propusk.web.edge import Edge
 from propusk.web.faults import refusal_of
-from propusk.web.install import complete_openapi, install
+from propusk.web.install import allowed_methods, complete_openapi, install
 from propusk.web.problems import problem_response
 from propusk.web.routes import pages
+
+
+def standard_features() -> list[Feature]:
+    """What the service can do."""
+    return [password.feature(), admin.feature(), audit.feature()]
 
 
 def create_app(settings: Settings, *, clock: Clock | None = None, entropy: Entropy = os.urandom) -> FastAPI:
@@ -35,7 +40,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, entropy: Entro
         settings: what the operator chose.
         clock, entropy: see `create_auth`.
     """
-    auth = create_auth(settings, [password.feature(), admin.feature(), audit.feature()], clock=clock, entropy=entropy)
+    auth = create_auth(settings, standard_features(), clock=clock, entropy=entropy)
     app = FastAPI(
         title="Propusk",
         version=propusk.__version__,
@@ -80,11 +85,12 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
 
 def _handle_the_rest(app: FastAPI) -> None:
     """Problem documents for what is refused before a route of ours is reached, and for a database that is away."""
-    settings = app.state.propusk.settings
+    auth: Auth = app.state.propusk
+    settings = auth.settings
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 (what this handler is registered for)
-        refusals: dict[int, AuthError] = {405: MethodNotAllowed(_allowed(app, request)), 400: MalformedJson()}
+        refusals: dict[int, AuthError] = {405: MethodNotAllowed(allowed_methods(auth, request.scope["path"])), 400: MalformedJson()}
         return problem_response(refusals.get(error.status_code, NotFound()), settings)
 
     async def on_invalid(_request: Request, error: Exception) -> Response:
@@ -99,13 +105,3 @@ def _handle_the_rest(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(OSError, on_error)
-
-
-def _allowed(app: FastAPI, request: Request) -> list[str]:
-    """Every method that some route takes at this path (RFC 9110, section 15.5.6)."""
-    methods: set[str] = set()
-    for route in app.routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            methods |= set(getattr(route, "methods", None) or ())
-    return sorted(methods)

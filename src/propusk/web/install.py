@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from starlette.routing import Route
 
 from propusk.auth import Auth
 from propusk.errors import AuthError
@@ -20,9 +21,20 @@ def install(auth: Auth, app: FastAPI) -> None:
     app.state.propusk = auth
     app.add_exception_handler(AuthError, render_refusal)
     app.router.routes.append(me.hot_route)
-    # Ours first: `/users/me` must be found before a feature's `/users/{id}`.
-    for router in (*ALWAYS, *(router for feature in auth.features for router in feature.routers)):
+    for router in routers_of(auth):
         app.include_router(router)
+
+
+def routers_of(auth: Auth) -> list[APIRouter]:
+    """Every router; ours first, for `/users/me` must be found before a feature's `/users/{id}`."""
+    return [*ALWAYS, *(router for feature in auth.features for router in feature.routers)]
+
+
+def allowed_methods(auth: Auth, path: str) -> list[str]:
+    """Every method that some route of ours takes at this path (RFC 9110, section 15.5.6)."""
+    routes = [me.hot_route, *(route for router in routers_of(auth) for route in router.routes)]
+    found = [route.methods or set() for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
+    return sorted(set().union(*found))
 
 
 def complete_openapi(document: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""`propusk`: the commands, each imported when it is called."""
+
+import importlib
+
+import click
+
+import propusk
+
+COMMANDS = {
+    "serve": "propusk.cli.serve:serve",
+    "migrate": "propusk.cli.migrate:migrate",
+    "users": "propusk.cli.users:users",
+    "keys": "propusk.cli.keys:keys",
+    "config": "propusk.cli.config:config",
+    "doctor": "propusk.cli.doctor:doctor",
+}
+
+
+class _Lazy(click.Group):
+    """Imports a command when it is needed: `propusk --help` need not load a web server."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(propusk.__version__, prog_name="propusk")
+def main() -> None:
+    """Propusk: authentication and user management."""

@@ -1,0 +1,99 @@
+"""What every command needs: settings, a transaction, and refusals as sentences with exit status 1."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import click
+from sqlalchemy.engine import make_url
+
+from propusk.auth import Auth, create_auth
+from propusk.context import Context
+from propusk.crypto.keyring import KeyFileError
+from propusk.db.dialect import is_away
+from propusk.db.migrate import is_current
+from propusk.errors import AuthError, InvalidInput
+from propusk.server import standard_features
+from propusk.settings import Settings, SettingsError
+from propusk.tokens.keys import UnknownSecretKey
+
+T = TypeVar("T")
+
+
+class Refused(click.ClickException):
+    """The command was understood and refused: exit status 1."""
+
+    exit_code = 1
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of the environment, or the faults as a refusal."""
+    try:
+        return Settings.from_env(**overrides)
+    except SettingsError as error:
+        raise Refused(str(error)) from None
+
+
+def require_data_dir(settings: Settings) -> None:
+    """Refuse to make a second, empty installation because somebody stands in another folder."""
+    needs = settings.database_url is None or not settings.secret_key or settings.signing_key_file is None
+    if needs and not settings.data_dir.is_dir():
+        raise Refused(
+            f"there is no {settings.data_dir.absolute()}: start the service once (propusk serve), run this where it"
+            " runs, or set PROPUSK_DATA_DIR"
+        )
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine; what can be expected to go wrong becomes a sentence."""
+    try:
+        return asyncio.run(main)
+    except InvalidInput as refusal:
+        raise Refused("\n".join(f"{fault.field}: {fault.message}" for fault in refusal.errors)) from None
+    except AuthError as refusal:
+        raise Refused(str(refusal)) from None
+    except (SettingsError, KeyFileError, UnknownSecretKey) as error:
+        raise Refused(str(error)) from None
+    except Exception as error:
+        if is_away(error):
+            raise Refused(f"the database cannot be reached: {first_line(error)}") from None
+        raise
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, without SQLAlchemy's links and without parameters."""
+    return (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0]
+
+
+async def with_context(settings: Settings, act: Callable[[Context], Awaitable[T]]) -> T:
+    """Run `act` in one transaction of an installation, as a request would."""
+    auth = create_auth(settings, standard_features())
+    try:
+        await require_schema(auth)
+        await auth.start()
+        async with auth.sessions() as db:
+            result = await act(auth.context(db, await auth.keys.current()))
+            await db.commit()
+        return result
+    finally:
+        await auth.close()
+
+
+async def require_schema(auth: Auth) -> None:
+    """Refuse a database without our tables, or with older ones."""
+    if not await is_current(auth.engine):
+        raise Refused("the database's schema is missing or older than this version: run propusk migrate")
+
+
+def describe_database(settings: Settings, auth: Auth) -> str:
+    """The database's URL without its password."""
+    if settings.database_url is None:
+        return str(auth.engine.url.database)
+    return make_url(settings.database_url.get_secret_value()).render_as_string(hide_password=True)
+
+
+def in_transaction(act: Callable[[Context], Awaitable[T]]) -> T:
+    """Run `act` on the installation that the environment describes."""
+    settings = load_settings()
+    require_data_dir(settings)
+    return run(with_context(settings, act))

@@ -1,0 +1,190 @@
+"""The words of the tests: a house is the real app, a clock to move, and people who register and log in."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from propusk.auth import Auth
+from propusk.context import Context
+from propusk.settings import LimitSettings, PasswordSettings, Settings
+
+PASSWORD = "zq7canary old horse"
+"""Every secret of the tests has this marker in it, so that a leak can be searched for."""
+SECRET_KEY = "zq7canary-Kq2vV9x4LrT8mB1nW6yZ3cD5eF7gH0jP"
+CHEAP = PasswordSettings(memory_kib=8, iterations=1)
+MANY = timedelta(days=1)
+
+
+class FakeClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 21, 9, 30, 0, 123456, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def tick(self, **span: float) -> None:
+        """Move on: `tick(days=31)`."""
+        self.now += timedelta(**span)
+
+
+class SeededEntropy:
+    """Bytes that look random and are the same in every run."""
+
+    def __init__(self, seed: str = "zq7canary") -> None:
+        self._seed = seed
+        self._drawn = 0
+
+    def __call__(self, size: int) -> bytes:
+        self._drawn += 1
+        return hashlib.shake_256(f"{self._seed} {self._drawn}".encode()).digest(size)
+
+
+def no_limits() -> LimitSettings:
+    """Limits that no test meets by accident."""
+    limit = "1000000/1d"
+    return LimitSettings(
+        login_pair=limit,  # type: ignore[arg-type]
+        login_account=limit,  # type: ignore[arg-type]
+        login_network=limit,  # type: ignore[arg-type]
+        register=limit,  # type: ignore[arg-type]
+        refresh=limit,  # type: ignore[arg-type]
+    )
+
+
+def make_settings(url: str, data_dir: Any, **overrides: Any) -> Settings:
+    """Settings for a test: cheap hashing, no limits in the way, unless the test says otherwise."""
+    values: dict[str, Any] = {
+        "database_url": SecretStr(url),
+        "data_dir": data_dir,
+        "secret_key": [SecretStr(SECRET_KEY)],
+        "password": CHEAP,
+        "limits": no_limits(),
+    }
+    return Settings(**(values | overrides))
+
+
+@dataclass
+class Person:
+    """Somebody with an account, and the client they use: it remembers cookies and their tokens."""
+
+    house: "House"
+    id: str
+    email: str
+    password: str = field(repr=False)
+    client: httpx.AsyncClient = field(repr=False)
+    tokens: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header of a logged-in client."""
+        return {"Authorization": f"Bearer {self.tokens['access_token']}"}
+
+    async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A request with this person's access token."""
+        return await self.client.request(method, path, headers={**self.bearer, **options.pop("headers", {})}, **options)
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.call("GET", path, **options)
+
+    async def post(self, path: str, json: Any = None, **options: Any) -> httpx.Response:
+        return await self.call("POST", path, json=json, **options)
+
+    async def patch(self, path: str, json: Any) -> httpx.Response:
+        return await self.call("PATCH", path, json=json)
+
+    async def delete(self, path: str, json: Any = None, **options: Any) -> httpx.Response:
+        return await self.call("DELETE", path, json=json, **options)
+
+    async def log_in(self) -> "Person":
+        """The same person on another device: a session of its own."""
+        return await self.house.log_in(self.email, self.password)
+
+    async def refresh(self, token: str | None = None) -> httpx.Response:
+        """Exchange a refresh token; by default the newest, and the new ones are kept."""
+        answer = await self.client.post("/auth/refresh", json={"refresh_token": token or self.tokens["refresh_token"]})
+        if token is None and answer.status_code == 200:
+            self.tokens = answer.json()
+        return answer
+
+    async def is_in(self) -> bool:
+        """Whether the access token is accepted."""
+        answer = await self.get("/users/me")
+        assert answer.status_code in (200, 401), answer.text
+        return answer.status_code == 200
+
+
+@dataclass
+class House:
+    """The service under test."""
+
+    app: FastAPI
+    auth: Auth
+    clock: FakeClock
+    client: httpx.AsyncClient = field(init=False)
+    _clients: list[httpx.AsyncClient] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.client = self.new_client()
+
+    def new_client(self, address: str = "198.51.100.7", **options: Any) -> httpx.AsyncClient:
+        """A client with a cookie jar of its own, at this address."""
+        transport = httpx.ASGITransport(self.app, client=(address, 50000), raise_app_exceptions=False)
+        client = httpx.AsyncClient(transport=transport, base_url=self.auth.settings.public_url, **options)
+        self._clients.append(client)
+        return client
+
+    async def register(self, email: str = "ada@example.com", password: str = PASSWORD, **fields: Any) -> Person:
+        """Make an account and log in."""
+        answer = await self.client.post("/auth/register", json={"email": email, "password": password, **fields})
+        assert answer.status_code == 201, answer.text
+        return await self.log_in(email, password)
+
+    async def log_in(self, login: str, password: str = PASSWORD) -> Person:
+        """Log in by bearer, from a client of its own."""
+        client = self.new_client()
+        answer = await client.post("/auth/login", json={"login": login, "password": password})
+        assert answer.status_code == 200, answer.text
+        tokens = answer.json()
+        me = await client.get("/users/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+        assert me.status_code == 200, me.text
+        return Person(self, me.json()["id"], me.json()["email"], password, client, tokens)
+
+    async def superuser(self, email: str = "root@example.com", password: str = PASSWORD) -> Person:
+        """A superuser, made as the command line does it, and logged in."""
+        from propusk.features.password.register import create_user_with_password
+
+        async def make(ctx: Context) -> None:
+            fields = {"email": email, "is_superuser": True, "is_verified": True}
+            await create_user_with_password(ctx, actor_id=None, password=password, **fields)
+
+        await self.do(make)
+        return await self.log_in(email, password)
+
+    async def do(self, act: Any) -> Any:
+        """Run a use case in a transaction, as a command would."""
+        async with self.auth.sessions() as db:
+            result = await act(self.auth.context(db, await self.auth.keys.current()))
+            await db.commit()
+        return result
+
+    async def rows(self, table: str, **where: Any) -> list[Mapping[str, Any]]:
+        """What the database holds: rows of one of our tables."""
+        from sqlalchemy import select
+
+        found = getattr(self.auth.tables, table)
+        async with self.auth.sessions() as db:
+            statement = select(found).where(*(found.c[name] == value for name, value in where.items()))
+            return [row._mapping for row in await db.execute(statement)]
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.aclose()
+        await self.auth.close()
