@@ -1,0 +1,196 @@
+"""Real processes: `Service` is a running `propusk serve`, `propusk` is any other command."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+SECRET_KEY = "zq7canary-Kq2vV9x4LrT8mB1nW6yZ3cD5eF7gH0jP"
+CHEAP = {"PROPUSK_PASSWORD__MEMORY_KIB": "8", "PROPUSK_PASSWORD__ITERATIONS": "1"}
+NO_LIMITS = {
+    f"PROPUSK_LIMITS__{name}": "1000000/1d"
+    for name in ("LOGIN_PAIR", "LOGIN_ACCOUNT", "LOGIN_NETWORK", "REGISTER", "REFRESH")
+}
+PROGRAM = str(Path(sys.executable).with_name("propusk"))
+
+
+class ServiceFailed(AssertionError):
+    """The service did not start, or did not stop; the text holds its log."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a process: ours without any setting of Propusk, cheap hashing, then `env`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("PROPUSK_")}
+    return {**inherited, **CHEAP, **(env or {})}
+
+
+def propusk(
+    folder: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    timeout: float = 60,
+    umask: int = -1,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder to its end. Standard input is empty unless `stdin` says otherwise.
+
+    Args:
+        env: settings, on top of cheap hashing.
+        timeout: seconds.
+        umask: of the process; by default ours.
+    """
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        cwd=folder,
+        env=environment(env),
+        input=stdin or "",
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        umask=umask,
+    )
+
+
+class Service:
+    """`propusk serve` in a process group of its own.
+
+    Started by `start()` or by `with Service(…) as service:`, which also stops it. All of it may be called from a
+    thread or, as none of it lasts long, from a coroutine. It may be started again after `stop()` or `kill_group()`,
+    on the same port and database.
+
+    Args:
+        folder: where it runs; `propusk-data` and the log `serve.log` are made there.
+        env: settings (`PROPUSK_DATABASE_URL`, …), on top of cheap hashing; add `NO_LIMITS` where many log in.
+        workers: processes.
+        port: by default a free one.
+        arguments: more of the command line.
+        umask: of the processes; by default ours.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        workers: int = 1,
+        port: int | None = None,
+        arguments: Sequence[str] = (),
+        umask: int = -1,
+    ) -> None:
+        self.folder = folder
+        self.env = dict(env or {})
+        self.workers = workers
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_file = folder / "serve.log"
+        self._arguments = arguments
+        self._umask = umask
+        self._process: subprocess.Popen[bytes] | None = None
+        self._migrated = not self.env.get("PROPUSK_DATABASE_URL", "sqlite").startswith(("postgres", "mysql", "mariadb"))
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill_group() if error is not None else self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The first process of the group; the group has the same number."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def start(self, *, timeout: float = 30) -> Self:
+        """Migrate a server database the first time, start, and return once `/readyz` answers 200."""
+        if not self._migrated:
+            done = self.run("migrate")
+            assert done.returncode == 0, done.stderr
+            self._migrated = True
+        command = [PROGRAM, "serve", "--port", str(self.port), "--workers", str(self.workers), *self._arguments]
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=environment(self.env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                umask=self._umask,
+            )
+        try:
+            self._wait_ready(timeout)
+        except BaseException:
+            self.kill_group()
+            raise
+        return self
+
+    def run(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run another command in the same folder with the same settings."""
+        return propusk(self.folder, *arguments, env=self.env, stdin=stdin, timeout=timeout)
+
+    def logs(self) -> str:
+        """What all its processes have printed so far, over restarts too."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def is_running(self) -> bool:
+        """Whether the first process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self, *, timeout: float = 25) -> int:
+        """Ask it to end, as a service manager would (SIGTERM); returns its exit status."""
+        assert self._process is not None, "not started"
+        self._process.terminate()
+        try:
+            status = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill_group()
+            raise ServiceFailed(f"it did not stop within {timeout} s:\n{self.logs()}") from None
+        self._kill_rest()
+        return status
+
+    def kill_group(self) -> None:
+        """SIGKILL to every process of the group at once, as a power cut would."""
+        assert self._process is not None, "not started"
+        self._kill_rest()
+        self._process.wait(10)
+
+    def _kill_rest(self) -> None:
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def _wait_ready(self, timeout: float) -> None:
+        assert self._process is not None
+        end = time.monotonic() + timeout
+        with httpx.Client(timeout=2, trust_env=False) as client:
+            while time.monotonic() < end:
+                if self._process.poll() is not None:
+                    raise ServiceFailed(f"it ended with status {self._process.returncode}:\n{self.logs()}")
+                try:
+                    if client.get(f"{self.url}/readyz").status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                time.sleep(0.05)
+        raise ServiceFailed(f"it was not ready within {timeout} s:\n{self.logs()}")
