@@ -15,8 +15,8 @@ install: .venv/.installed  ## .venv with what the service needs
 
 install-dev: .venv/.installed-dev  ## .venv with what tests and checks need as well
 
-serve: .venv/.installed  ## the service on 127.0.0.1:8000
-	@$(BIN)/propusk serve
+serve: .venv/.installed  ## the service on 127.0.0.1:8000; options: make serve ARGS="--port 9000"
+	@$(BIN)/propusk serve $(ARGS)
 
 test: .venv/.installed-dev interop  ## every test, on every database that can be reached; CI=true requires all of them
 	@$(BIN)/pytest -n 2 --dist loadgroup
