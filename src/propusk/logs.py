@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 MAX_TEXT = 2000
-_FIELDS = ("method", "path", "status", "ms")
+_FIELDS = ()
 
 
 def configure_logs(*, json_lines: bool, level: int = logging.INFO) -> None:

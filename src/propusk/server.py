@@ -1,7 +1,8 @@
 """The service: one app, from settings alone."""
 
+import itertools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,12 +21,13 @@ from propusk.errors import AuthError, MalformedJson, MethodNotAllowed, NotFound,
 from propusk.feature import Feature
 from propusk.features import admin, audit, password
 from propusk.settings import Settings
+from propusk.web.access_log import AccessLog
 from propusk.web.docs import add_docs
 from propusk.web.edge import Edge
 from propusk.web.faults import refusal_of
 from propusk.web.install import allowed_methods, complete_openapi, install
 from propusk.web.problems import problem_response
-from propusk.web.routes import pages
+from propusk.web.routes import me, pages
 
 
 def standard_features() -> list[Feature]:
@@ -33,12 +35,15 @@ def standard_features() -> list[Feature]:
     return [password.feature(), admin.feature(), audit.feature()]
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None, entropy: Entropy = os.urandom) -> FastAPI:
+def create_app(
+    settings: Settings, *, clock: Clock | None = None, entropy: Entropy = os.urandom, access_log: bool = False
+) -> FastAPI:
     """The service as an ASGI app.
 
     Args:
         settings: what the operator chose.
         clock, entropy: see `create_auth`.
+        access_log: write a line for each request to standard error.
     """
     auth = create_auth(settings, standard_features(), clock=clock, entropy=entropy)
     app = FastAPI(
@@ -57,11 +62,19 @@ def create_app(settings: Settings, *, clock: Clock | None = None, entropy: Entro
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.add_middleware(
         Edge,
-        new_id=lambda: b64url(entropy(12)),
+        hot={me.hot_route.path: me.hot_route.app},
+        new_id=_request_ids(b64url(entropy(9))),
         render=lambda refusal: problem_response(refusal, settings),
+        access_log=AccessLog(json_lines=settings.environment == "production") if access_log else None,
         https=settings.secure,
     )
     return app
+
+
+def _request_ids(prefix: str) -> Callable[[], str]:
+    """Names for requests: random for the process, counted within it. They are no secrets."""
+    counter = itertools.count()
+    return lambda: f"{prefix}-{next(counter):08x}"
 
 
 def _lifespan(auth: Auth) -> Any:

@@ -18,7 +18,7 @@ def app_from_env() -> FastAPI:
     """What each worker process runs. The command below has checked the same settings before."""
     settings = load_settings()
     configure_logs(json_lines=settings.environment == "production")
-    return create_app(settings)
+    return create_app(settings, access_log=True)
 
 
 @click.command()
@@ -32,7 +32,7 @@ def serve(host: str, port: int, workers: int | None) -> None:
     banner = run(_prepare(settings, host, port))
     click.echo(banner, err=True)
     uvicorn.run(
-        "propusk.cli.serve:app_from_env" if settings.workers > 1 else create_app(settings),
+        "propusk.cli.serve:app_from_env" if settings.workers > 1 else create_app(settings, access_log=True),
         factory=settings.workers > 1,
         workers=settings.workers if settings.workers > 1 else None,
         host=host,

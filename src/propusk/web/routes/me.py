@@ -4,11 +4,12 @@ from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, Body
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from propusk.errors import CrossOrigin, InvalidInput, UsernameTaken
+from propusk.errors import AuthError, CrossOrigin, InvalidInput, UsernameTaken
 from propusk.sessions.models import Principal
 from propusk.users.change import change_user
 from propusk.web.context import Ctx, auth_of
@@ -18,27 +19,34 @@ from propusk.web.problems import problem_response
 from propusk.web.route import StrictRoute
 from propusk.web.schemas import Body as RequestBody
 from propusk.web.schemas import Locale, Name, Profile, Username, UserOut
-from propusk.errors import AuthError
 
 router = APIRouter(route_class=StrictRoute, tags=["users"])
 
 
-async def get_me(request: Request) -> Response:
-    """The answer to `GET /users/me`. Refusals are rendered here: an exception handler costs as much as the read."""
-    try:
-        principal = await authenticate(request)
-    except AuthError as refusal:
-        return problem_response(refusal, auth_of(request).settings)
-    return Response(_render(principal), media_type="application/json", headers={"Cache-Control": "no-store"})
+class GetMe:
+    """`GET /users/me` as a bare ASGI app. Refusals are rendered here: an exception handler costs as much as the read."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection = HTTPConnection(scope)
+        try:
+            principal = await authenticate(connection)
+        except AuthError as refusal:
+            await problem_response(refusal, auth_of(connection).settings)(scope, receive, send)
+            return
+        headers, body = _answer(principal)
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 @lru_cache(maxsize=2000)
-def _render(principal: Principal) -> bytes:
-    """The user as JSON. A principal is one object as long as its row does not change, so an unchanged one is ready."""
-    return UserOut.of(principal.user).model_dump_json().encode()
+def _answer(principal: Principal) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The answer as bytes. A principal is one object as long as its row does not change, so it is made once a change."""
+    body = UserOut.of(principal.user).model_dump_json().encode()
+    headers = {b"content-length": b"%d" % len(body), b"content-type": b"application/json", b"cache-control": b"no-store"}
+    return list(headers.items()), body
 
 
-hot_route = Route("/users/me", get_me, methods=["GET"], name="get_me")
+hot_route = Route("/users/me", GetMe(), methods=["GET"], name="get_me")
 
 
 class MePatch(RequestBody):

@@ -1,0 +1,1 @@
+"""Measurements: ratios against a floor, all taken in one run on one machine."""
