@@ -1,7 +1,8 @@
 """The words of the tests: a house is the real app, a clock to move, and people who register and log in."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -183,6 +184,25 @@ class House:
         async with self.auth.sessions() as db:
             statement = select(found).where(*(found.c[name] == value for name, value in where.items()))
             return [row._mapping for row in await db.execute(statement)]
+
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """The texts of all SQL statements that SQLAlchemy sends meanwhile."""
+        from sqlalchemy import event
+
+        seen: list[str] = []
+        engines = [self.auth.engine.sync_engine, self.auth._counter_engine.sync_engine]
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            seen.append(statement)
+
+        for engine in engines:
+            event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            for engine in engines:
+                event.remove(engine, "before_cursor_execute", note)
 
     async def close(self) -> None:
         for client in self._clients:
