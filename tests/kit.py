@@ -60,6 +60,12 @@ def no_limits() -> LimitSettings:
     )
 
 
+def limits(**chosen: str) -> LimitSettings:
+    """Some limits in the words of the settings, the others out of the way: `limits(register="2/1h")`."""
+    everything = dict.fromkeys(("login_pair", "login_account", "login_network", "register", "refresh"), "1000000/1d")
+    return LimitSettings(**(everything | chosen))  # type: ignore[arg-type]
+
+
 def make_settings(url: str, data_dir: Any, **overrides: Any) -> Settings:
     """Settings for a test: cheap hashing, no limits in the way, unless the test says otherwise."""
     values: dict[str, Any] = {
