@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,9 +22,11 @@ from propusk.features import admin, audit, password
 from propusk.settings import Settings
 from propusk.web.access_log import AccessLog
 from propusk.web.docs import add_docs
+from propusk.web.document import make_document, operation_name
 from propusk.web.edge import Edge
 from propusk.web.faults import refusal_of
-from propusk.web.install import allowed_methods, complete_openapi, install
+from propusk.web.head import HeadAsGet
+from propusk.web.install import allowed_methods, install
 from propusk.web.problems import problem_response
 from propusk.web.routes import me, pages
 
@@ -54,12 +55,14 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=operation_name,
     )
     install(auth, app)
     app.include_router(pages.router)
     add_docs(app)
     _handle_the_rest(app)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
+    app.add_middleware(HeadAsGet)
     app.add_middleware(
         Edge,
         hot={me.hot_route.path: me.hot_route.app},
@@ -89,11 +92,14 @@ def _lifespan(auth: Auth) -> Any:
     return lifespan
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        app.openapi_schema = complete_openapi(document)
+        app.openapi_schema = make_document(app, settings)
     return app.openapi_schema
+
+
+def _allowed(app: FastAPI, path: str) -> list[str]:
+    return allowed_methods(app.state.propusk, [*app.router.routes, *pages.router.routes], path)
 
 
 def _handle_the_rest(app: FastAPI) -> None:
@@ -103,7 +109,8 @@ def _handle_the_rest(app: FastAPI) -> None:
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 (what this handler is registered for)
-        refusals: dict[int, AuthError] = {405: MethodNotAllowed(allowed_methods(auth, request.scope["path"])), 400: MalformedJson()}
+        wrong_method = MethodNotAllowed(_allowed(app, request.scope["path"]))
+        refusals: dict[int, AuthError] = {405: wrong_method, 400: MalformedJson()}
         return problem_response(refusals.get(error.status_code, NotFound()), settings)
 
     async def on_invalid(_request: Request, error: Exception) -> Response:

@@ -91,13 +91,15 @@ class _Documented(SecurityBase):
 _BEARER = _Documented(
     OAuth2Model(
         description="The access token of POST /auth/login, as `Authorization: Bearer …` (RFC 6750).",
-        flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl="auth/login", refreshUrl="auth/refresh")),  # noqa: S106
+        flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl="auth/login", refreshUrl="auth/refresh")),
     ),
     "bearer",
 )
 _COOKIE = _Documented(
     APIKey(
-        **{"in": APIKeyIn.cookie}, name="__Host-propusk_access", description="Set by POST /auth/login?transport=cookie."
+        **{"in": APIKeyIn.cookie},  # type: ignore[arg-type]
+        name="__Host-propusk_access",
+        description="Set by POST /auth/login?transport=cookie.",
     ),
     "cookie",
 )

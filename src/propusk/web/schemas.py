@@ -10,6 +10,7 @@ from propusk.sessions.device import describe_device
 from propusk.sessions.models import Session
 from propusk.tokens.issue import TokenPair
 from propusk.users.models import User
+from propusk.web import examples
 
 Time = Annotated[
     datetime,
@@ -24,12 +25,12 @@ NewPassword = Annotated[
             "format": "password",
             "minLength": 8,
             "maxLength": 256,
-            "examples": ["correct horse battery staple"],
+            "examples": [examples.PASSWORD],
         },
         description="8 to 256 characters; no well-known password, nor one built from one's own names.",
     ),
 ]
-Password = Annotated[str, Field(json_schema_extra={"format": "password"})]
+Password = Annotated[str, Field(json_schema_extra={"format": "password", "examples": [examples.PASSWORD]})]
 Username = Annotated[str, Field(json_schema_extra={"pattern": "^[A-Za-z0-9._-]{3,32}$", "examples": ["ada"]})]
 Name = Annotated[str, Field(json_schema_extra={"maxLength": 200, "examples": ["Ada Lovelace"]})]
 Locale = Annotated[
@@ -40,7 +41,7 @@ Profile = Annotated[dict[str, Any], Field(description="Anything, up to 4 KiB as 
 
 
 def absent(value: Any) -> Any:
-    """A field of a PATCH that may be left out but not be null. `value` is never used: only what was sent is read."""
+    """A field that may be left out but not be null. `value` is never used: only what was sent is read."""
     return Field(default_factory=lambda: value)  # a factory, so that the schema shows no default
 
 
@@ -62,8 +63,15 @@ class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
+def shown(*values: Any) -> ConfigDict:
+    """The configuration of a model with examples in the OpenAPI document."""
+    return ConfigDict(json_schema_extra={"examples": list(values)})
+
+
 class UserOut(Answer):
     """A user."""
+
+    model_config = shown(examples.USER)
 
     id: UUID
     email: str
@@ -86,12 +94,16 @@ class UserOut(Answer):
 class UserPage(Answer):
     """A page of users, newest first."""
 
+    model_config = shown({"items": [examples.USER], "next_cursor": None})
+
     items: list[UserOut]
     next_cursor: str | None
 
 
 class SessionOut(Answer):
     """A session, as its owner sees it."""
+
+    model_config = shown(examples.SESSION)
 
     id: UUID
     created_at: Time
@@ -119,12 +131,16 @@ class SessionOut(Answer):
 class SessionPage(Answer):
     """A page of live sessions, newest first."""
 
+    model_config = shown({"items": [examples.SESSION], "next_cursor": None})
+
     items: list[SessionOut]
     next_cursor: str | None
 
 
 class Tokens(Answer):
     """What a login or refresh answers to a bearer (RFC 6749, section 5.1)."""
+
+    model_config = shown(examples.TOKENS)
 
     access_token: str
     token_type: Literal["bearer"]
@@ -137,7 +153,7 @@ class Tokens(Answer):
     def of(cls, pair: TokenPair) -> "Tokens":
         return cls(
             access_token=pair.access_token,
-            token_type="bearer",  # noqa: S106 (a word of RFC 6749)
+            token_type="bearer",
             expires_in=pair.expires_in,
             refresh_token=pair.refresh_token,
             refresh_expires_in=pair.refresh_expires_in,
@@ -147,6 +163,8 @@ class Tokens(Answer):
 
 class CookieLogin(Answer):
     """What a login or refresh answers to a browser; the tokens are in cookies that no script can read."""
+
+    model_config = shown(examples.COOKIE_LOGIN)
 
     session_id: UUID
     expires_in: int
@@ -160,19 +178,39 @@ class CookieLogin(Answer):
 class Revoked(Answer):
     """How many sessions were ended."""
 
+    model_config = shown({"revoked": 3})
+
     revoked: int
 
 
 class Introspection(Answer):
-    """RFC 7662, section 2.2. Only `active` is there for a token that is not."""
+    """RFC 7662, section 2.2. Only `active` is there for a token that is not; no `aud` and `jti` for a refresh token."""
+
+    model_config = shown(examples.INTROSPECTION, {"active": False})
 
     active: bool
-    token_type: Literal["access_token", "refresh_token"] = Field("access_token", description="Absent unless active.")
-    iss: str = ""
-    aud: str = ""
-    client_id: str = ""
-    sub: str = ""
-    sid: str = ""
-    jti: str = ""
-    iat: int = 0
-    exp: int = 0
+    token_type: Literal["access_token", "refresh_token"] = absent(None)
+    iss: str = absent("")
+    aud: str = absent("")
+    client_id: str = absent("")
+    sub: str = absent("")
+    sid: str = absent("")
+    jti: str = absent("")
+    iat: int = absent(0)
+    exp: int = absent(0)
+
+
+class KeySet(Answer):
+    """A JWK set (RFC 7517, section 5)."""
+
+    model_config = shown(examples.KEY_SET)
+
+    keys: list[dict[str, Any]]
+
+
+class Health(Answer):
+    """It is well."""
+
+    model_config = shown({"status": "ok"})
+
+    status: Literal["ok"] = "ok"

@@ -3,14 +3,14 @@
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from propusk.errors import CrossOrigin, Forbidden, InvalidInput, NotFound
+from propusk.errors import CrossOrigin, Forbidden, NotFound
 from propusk.sessions.end import end_all_sessions
 from propusk.users.queries import find_user
 from propusk.web.context import Ctx
 from propusk.web.current import CurrentPrincipal, superuser
 from propusk.web.cursors import Cursor, Limit
 from propusk.web.ids import PathId
-from propusk.web.openapi import LOGIN_NEEDED, refuses
+from propusk.web.openapi import GET, LOGIN_NEEDED, UNSAFE, refuses
 from propusk.web.route import StrictRoute
 from propusk.web.schemas import Revoked, SessionPage
 from propusk.web.session_page import session_page
@@ -20,7 +20,7 @@ router = APIRouter(
 )
 
 
-@router.get("", responses=refuses(*LOGIN_NEEDED, Forbidden, NotFound, InvalidInput))
+@router.get("", responses=refuses(*GET, *LOGIN_NEEDED, Forbidden, NotFound))
 async def get_user_sessions(
     principal: CurrentPrincipal, ctx: Ctx, response: Response, user_id: PathId, limit: Limit = 50, cursor: Cursor = None
 ) -> SessionPage:
@@ -31,10 +31,8 @@ async def get_user_sessions(
     return await session_page(ctx, user_id, limit=limit, cursor=cursor, current=principal.session.id)
 
 
-@router.delete("", responses=refuses(*LOGIN_NEEDED, Forbidden, CrossOrigin, NotFound))
-async def delete_user_sessions(
-    principal: CurrentPrincipal, ctx: Ctx, response: Response, user_id: PathId
-) -> Revoked:
+@router.delete("", responses=refuses(*UNSAFE, *LOGIN_NEEDED, Forbidden, CrossOrigin, NotFound))
+async def delete_user_sessions(principal: CurrentPrincipal, ctx: Ctx, response: Response, user_id: PathId) -> Revoked:
     """End all sessions of a user."""
     response.headers["Cache-Control"] = "no-store"
     if await find_user(ctx, user_id) is None:

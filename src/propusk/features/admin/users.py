@@ -9,7 +9,6 @@ from propusk.errors import (
     CrossOrigin,
     EmailTaken,
     Forbidden,
-    InvalidInput,
     LastSuperuser,
     NotFound,
     UserInUse,
@@ -23,9 +22,9 @@ from propusk.web.context import Ctx
 from propusk.web.current import SuperUser, superuser
 from propusk.web.cursors import Cursor, Limit, QueryTime, make_cursor, read_cursor
 from propusk.web.ids import PathId
-from propusk.web.openapi import BODY, LOGIN_NEEDED, refuses
+from propusk.web.openapi import GET, LOGIN_NEEDED, UNSAFE, refuses
 from propusk.web.route import StrictRoute
-from propusk.web.schemas import Body, Email, Locale, Name, Profile, Username, UserOut, UserPage, absent
+from propusk.web.schemas import Body, Email, Locale, Name, Profile, Username, UserOut, UserPage, absent, shown
 
 router = APIRouter(prefix="/users", route_class=StrictRoute, tags=["admin"], dependencies=[Depends(superuser)])
 Flag = Annotated[bool | None, Query()]
@@ -33,6 +32,8 @@ Flag = Annotated[bool | None, Query()]
 
 class UserPatch(Body):
     """Any field of a user: an absent one is kept, null clears, `profile` is replaced whole."""
+
+    model_config = shown({"is_active": False}, {"name": None, "locale": "ru"})
 
     email: Email = absent("")
     username: Username | None = None
@@ -44,11 +45,13 @@ class UserPatch(Body):
     is_superuser: bool = absent(True)
 
 
-@router.get("", responses=refuses(*LOGIN_NEEDED, Forbidden, InvalidInput))
+@router.get("", responses=refuses(*GET, *LOGIN_NEEDED, Forbidden))
 async def get_users(
     ctx: Ctx,
     response: Response,
-    q: Annotated[str | None, Query(max_length=254, description="A prefix of the e-mail, the username or the name.")] = None,
+    q: Annotated[
+        str | None, Query(max_length=254, description="A prefix of the e-mail, the username or the name.")
+    ] = None,
     is_active: Flag = None,
     is_verified: Flag = None,
     is_superuser: Flag = None,
@@ -76,7 +79,7 @@ async def get_users(
     )
 
 
-@router.get("/{id}", responses=refuses(*LOGIN_NEEDED, Forbidden, NotFound))
+@router.get("/{id}", responses=refuses(*GET, *LOGIN_NEEDED, Forbidden, NotFound))
 async def get_user(ctx: Ctx, response: Response, user_id: PathId) -> UserOut:
     """One user."""
     response.headers["Cache-Control"] = "no-store"
@@ -89,7 +92,7 @@ async def get_user(ctx: Ctx, response: Response, user_id: PathId) -> UserOut:
 @router.patch(
     "/{id}",
     responses=refuses(
-        *BODY, *LOGIN_NEEDED, Forbidden, CrossOrigin, NotFound, EmailTaken, UsernameTaken, LastSuperuser, InvalidInput
+        *UNSAFE, *LOGIN_NEEDED, Forbidden, CrossOrigin, NotFound, EmailTaken, UsernameTaken, LastSuperuser
     ),
 )
 async def patch_user(ctx: Ctx, response: Response, admin: SuperUser, user_id: PathId, body: UserPatch) -> UserOut:
@@ -102,7 +105,8 @@ async def patch_user(ctx: Ctx, response: Response, admin: SuperUser, user_id: Pa
 @router.delete(
     "/{id}",
     status_code=204,
-    responses=refuses(*LOGIN_NEEDED, Forbidden, CrossOrigin, NotFound, LastSuperuser, UserInUse),
+    name="delete_user",
+    responses=refuses(*UNSAFE, *LOGIN_NEEDED, Forbidden, CrossOrigin, NotFound, LastSuperuser, UserInUse),
 )
 async def delete_user_by_id(ctx: Ctx, admin: SuperUser, user_id: PathId) -> Response:
     """Delete a user with their sessions and personal data."""

@@ -12,7 +12,6 @@ from propusk.errors import (
     EmailTaken,
     Forbidden,
     InvalidCredentials,
-    InvalidInput,
     LastSuperuser,
     Overloaded,
     RegistrationClosed,
@@ -36,7 +35,7 @@ from propusk.web.answers import clearing_lines, no_content, token_response
 from propusk.web.context import Ctx, auth_of
 from propusk.web.csrf import check_same_origin
 from propusk.web.current import CurrentPrincipal, SuperUser, same_origin, sends_bearer
-from propusk.web.openapi import BODY, HASHING, LOGIN_NEEDED, refuses
+from propusk.web.openapi import CLEARED, HASHING, LOGIN_NEEDED, NEW_TOKENS, UNSAFE, refuses
 from propusk.web.route import StrictRoute, accepts_form
 from propusk.web.schemas import CookieLogin, Tokens, UserOut
 
@@ -48,7 +47,7 @@ Transport = Annotated[Literal["bearer", "cookie"], Query(description="Where the 
     "/auth/register",
     status_code=201,
     tags=["login"],
-    responses=refuses(*BODY, RegistrationClosed, CrossOrigin, EmailTaken, UsernameTaken, InvalidInput, *HASHING),
+    responses=refuses(*UNSAFE, RegistrationClosed, CrossOrigin, EmailTaken, UsernameTaken, *HASHING),
 )
 async def post_register(ctx: Ctx, response: Response, body: RegisterBody) -> UserOut:
     """Make an account. Log in afterwards to begin a session."""
@@ -63,7 +62,7 @@ async def post_register(ctx: Ctx, response: Response, body: RegisterBody) -> Use
     "/auth/login",
     tags=["login"],
     response_model=Tokens | CookieLogin,
-    responses=refuses(*BODY, InvalidCredentials, AccountDisabled, CrossOrigin, InvalidInput, *HASHING),
+    responses=NEW_TOKENS | refuses(*UNSAFE, InvalidCredentials, AccountDisabled, CrossOrigin, *HASHING),
     openapi_extra=LOGIN_REQUEST,
 )
 @accepts_form
@@ -82,7 +81,7 @@ async def post_login(request: Request, ctx: Ctx, transport: Transport = "bearer"
     "/users/me/password",
     status_code=204,
     tags=["users"],
-    responses=refuses(*BODY, *LOGIN_NEEDED, WrongPassword, CrossOrigin, InvalidInput, *HASHING),
+    responses=refuses(*UNSAFE, *LOGIN_NEEDED, WrongPassword, CrossOrigin, *HASHING),
 )
 async def post_password(principal: CurrentPrincipal, ctx: Ctx, body: PasswordChange) -> Response:
     """Change your password. Every other session of yours ends."""
@@ -96,9 +95,7 @@ async def post_password(principal: CurrentPrincipal, ctx: Ctx, body: PasswordCha
     "/users",
     status_code=201,
     tags=["admin"],
-    responses=refuses(
-        *BODY, *LOGIN_NEEDED, Forbidden, CrossOrigin, EmailTaken, UsernameTaken, InvalidInput, Overloaded
-    ),
+    responses=refuses(*UNSAFE, *LOGIN_NEEDED, Forbidden, CrossOrigin, EmailTaken, UsernameTaken, Overloaded),
 )
 async def post_user(ctx: Ctx, response: Response, admin: SuperUser, body: UserCreation) -> UserOut:
     """Make an account for somebody else. Without a password it cannot log in yet."""
@@ -109,14 +106,13 @@ async def post_user(ctx: Ctx, response: Response, admin: SuperUser, body: UserCr
 _DELETE: dict[str, Any] = {
     "status_code": 204,
     "tags": ["users"],
-    "responses": refuses(
-        *BODY, *LOGIN_NEEDED, WrongPassword, CrossOrigin, LastSuperuser, UserInUse, InvalidInput, *HASHING
-    ),
+    "responses": CLEARED
+    | refuses(*UNSAFE, *LOGIN_NEEDED, WrongPassword, CrossOrigin, LastSuperuser, UserInUse, *HASHING),
 }
 
 
 @router.delete("/users/me", **_DELETE)
-@router.post("/users/me/delete", **_DELETE)
+@router.post("/users/me/delete", name="post_me_delete", **_DELETE)
 async def delete_me(request: Request, principal: CurrentPrincipal, ctx: Ctx, body: PasswordBody) -> Response:
     """Delete your account: your sessions end, your data is gone. POST is for proxies that drop the body of DELETE."""
     user = principal.user

@@ -1,17 +1,29 @@
 """What the routes that know passwords take."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 from starlette.requests import Request
 
+from propusk.web import examples
 from propusk.web.faults import refusal_of
+from propusk.web.openapi import form_or_json
 from propusk.web.route import read_fields
-from propusk.web.schemas import Body, Email, Locale, Name, NewPassword, Password, Profile, Username
+from propusk.web.schemas import Body, Email, Locale, Name, NewPassword, Password, Profile, Username, shown
 
 
 class RegisterBody(Body):
     """A new account."""
+
+    model_config = shown(
+        {
+            "email": "ada@example.com",
+            "password": examples.PASSWORD,
+            "username": "ada",
+            "name": "Ada Lovelace",
+            "profile": {"team": "engines"},
+        }
+    )
 
     email: Email
     password: NewPassword
@@ -23,6 +35,8 @@ class RegisterBody(Body):
 class UserCreation(RegisterBody):
     """A new account for somebody else."""
 
+    model_config = shown({"email": "grace@example.com", "name": "Grace Hopper", "is_verified": True})
+
     password: NewPassword | None = None  # type: ignore[assignment]
     locale: Locale | None = None
     is_active: bool = True
@@ -33,12 +47,16 @@ class UserCreation(RegisterBody):
 class LoginBody(Body):
     """`login` is the e-mail address or the username."""
 
+    model_config = shown({"login": "ada@example.com", "password": examples.PASSWORD})
+
     login: Annotated[str, Field(json_schema_extra={"examples": ["ada@example.com"]})]
     password: Password
 
 
 class LoginForm(Body):
     """The OAuth2 password form (RFC 6749, section 4.3.2), so that the Authorize button of `/docs` works."""
+
+    model_config = shown({"grant_type": "password", "username": "ada@example.com", "password": examples.PASSWORD})
 
     username: Annotated[str, Field(description="The e-mail address or the username.")]
     password: Password
@@ -51,25 +69,21 @@ class LoginForm(Body):
 class PasswordBody(Body):
     """One's own password, once more."""
 
+    model_config = shown({"password": examples.PASSWORD})
+
     password: Password
 
 
 class PasswordChange(Body):
     """The old password and the new one."""
 
+    model_config = shown({"current_password": examples.PASSWORD, "new_password": "staple battery horse correct"})
+
     current_password: Password
     new_password: NewPassword
 
 
-LOGIN_REQUEST: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": LoginBody.model_json_schema()},
-            "application/x-www-form-urlencoded": {"schema": LoginForm.model_json_schema()},
-        },
-    }
-}
+LOGIN_REQUEST = form_or_json(LoginBody.model_json_schema(), LoginForm.model_json_schema())
 
 
 async def read_login(request: Request) -> tuple[str, str]:

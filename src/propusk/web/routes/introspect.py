@@ -6,45 +6,60 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from propusk.context import Context
-from propusk.errors import InvalidClient, InvalidInput, invalid
+from propusk.errors import InvalidClient
 from propusk.sessions.models import is_live
 from propusk.sessions.queries import find_session
 from propusk.tokens.refresh_token import is_authentic, parse_refresh_token
+from propusk.web import examples
 from propusk.web.answers import NO_STORE
 from propusk.web.bearer import read_basic
 from propusk.web.context import Ctx, auth_of
 from propusk.web.current import CLIENT
-from propusk.web.openapi import BODY, form_or_json, refuses
+from propusk.web.faults import refusal_of
+from propusk.web.openapi import UNSAFE, form_or_json, refuses
 from propusk.web.route import StrictRoute, accepts_form, read_fields
-from propusk.web.schemas import Introspection
+from propusk.web.schemas import Introspection, shown
 
 router = APIRouter(prefix="/auth", route_class=StrictRoute, tags=["operation"])
-_SCHEMA = {
-    "type": "object",
-    "required": ["token"],
-    "properties": {"token": {"type": "string"}, "token_type_hint": {"type": "string"}},
-}
+
+
+class IntrospectionBody(BaseModel):
+    """RFC 7662, section 2.1: parameters that we do not know are ignored."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True) | shown({"token": examples.REFRESH})
+
+    token: str
+    token_type_hint: str | None = Field(None, description="Not needed: our tokens differ by their form.")
 
 
 @router.post(
     "/introspect",
     response_model=Introspection,
-    responses=refuses(*BODY, InvalidClient, InvalidInput),
-    openapi_extra=form_or_json(_SCHEMA),
+    responses=refuses(*UNSAFE, InvalidClient),
+    openapi_extra=form_or_json(IntrospectionBody.model_json_schema()),
 )
 @accepts_form
 async def post_introspect(request: Request, ctx: Ctx, _client: Annotated[None, Depends(CLIENT)]) -> Response:
     """Whether a token is alive, read at this moment; for services with a client id and secret (HTTP Basic)."""
     _check_client(request, ctx.settings.introspection_clients)
-    token = (await read_fields(request)).get("token")
-    if not isinstance(token, str):
-        raise invalid("token", "missing", "Which token?")
+    token = await _read_token(request)
     claims = await _access_claims(request, ctx, token) or await _refresh_claims(ctx, token)
     return JSONResponse({"active": claims is not None, **(claims or {})}, headers=NO_STORE)
+
+
+async def _read_token(request: Request) -> str:
+    fields = await read_fields(request)
+    try:
+        return IntrospectionBody.model_validate(fields).token
+    except ValidationError as error:
+        refusal = refusal_of(error)
+    # Outside the except: pydantic's error holds the token and would go along as context.
+    raise refusal
 
 
 def _check_client(request: Request, clients: Sequence[str]) -> None:

@@ -12,14 +12,19 @@ from propusk.web.edge import InternalError
 router = APIRouter(include_in_schema=False)
 _PAGE = """<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title></head>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+</head>
 <body>
 <h1>{title}</h1>
 {body}
 </body>
 </html>
 """
-_HOME = """<p>Authentication and user management: accounts, sessions and tokens for the applications that trust this server.</p>
+_HOME = """<p>Authentication and user management: accounts, sessions and tokens for the applications that trust this server.
+</p>
 <ul>
 <li><a href="docs">The API, to try out</a></li>
 <li><a href="openapi.json">The same as an OpenAPI document</a></li>
@@ -29,7 +34,7 @@ _HOME = """<p>Authentication and user management: accounts, sessions and tokens 
 
 def refusal_classes() -> dict[str, type[AuthError]]:
     """Every refusal by its code."""
-    found = {InternalError.code: InternalError}
+    found: dict[str, type[AuthError]] = {InternalError.code: InternalError}
     for value in vars(errors).values():
         if isinstance(value, type) and issubclass(value, AuthError) and hasattr(value, "code"):
             found[value.code] = value

@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from propusk.errors import CrossOrigin, InvalidInput, NotFound
+from propusk.errors import CrossOrigin, NotFound
 from propusk.sessions.end import end_all_sessions, end_session
 from propusk.web.answers import no_content
 from propusk.web.context import Ctx
 from propusk.web.current import CurrentPrincipal
 from propusk.web.cursors import Cursor, Limit
 from propusk.web.ids import PathId
-from propusk.web.openapi import LOGIN_NEEDED, refuses
+from propusk.web.openapi import GET, LOGIN_NEEDED, UNSAFE, refuses
 from propusk.web.route import StrictRoute
 from propusk.web.schemas import Revoked, SessionPage
 from propusk.web.session_page import session_page
@@ -20,7 +20,7 @@ from propusk.web.session_page import session_page
 router = APIRouter(prefix="/auth/sessions", route_class=StrictRoute, tags=["sessions"])
 
 
-@router.get("", responses=refuses(*LOGIN_NEEDED, InvalidInput))
+@router.get("", responses=refuses(*GET, *LOGIN_NEEDED))
 async def get_sessions(
     principal: CurrentPrincipal, ctx: Ctx, response: Response, limit: Limit = 50, cursor: Cursor = None
 ) -> SessionPage:
@@ -29,7 +29,7 @@ async def get_sessions(
     return await session_page(ctx, principal.user.id, limit=limit, cursor=cursor, current=principal.session.id)
 
 
-@router.delete("/{id}", status_code=204, responses=refuses(*LOGIN_NEEDED, CrossOrigin, NotFound))
+@router.delete("/{id}", status_code=204, responses=refuses(*UNSAFE, *LOGIN_NEEDED, CrossOrigin, NotFound))
 async def delete_session(principal: CurrentPrincipal, ctx: Ctx, session_id: PathId) -> Response:
     """End one of your sessions."""
     user_id = principal.user.id
@@ -37,7 +37,7 @@ async def delete_session(principal: CurrentPrincipal, ctx: Ctx, session_id: Path
     return no_content()
 
 
-@router.delete("", responses=refuses(*LOGIN_NEEDED, CrossOrigin, InvalidInput))
+@router.delete("", responses=refuses(*UNSAFE, *LOGIN_NEEDED, CrossOrigin))
 async def delete_sessions(
     principal: CurrentPrincipal,
     ctx: Ctx,

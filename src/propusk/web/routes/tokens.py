@@ -11,7 +11,6 @@ from propusk.errors import (
     AuthError,
     CrossOrigin,
     InvalidAccessToken,
-    InvalidInput,
     InvalidRefreshToken,
     NotAuthenticated,
     RefreshTokenReused,
@@ -21,18 +20,21 @@ from propusk.sessions.end import log_out
 from propusk.sessions.models import is_live
 from propusk.tokens.refresh import find_by_refresh_token, refresh_session
 from propusk.tokens.refresh_token import parse_refresh_token
+from propusk.web import examples
 from propusk.web.answers import clearing_lines, no_content, token_response
 from propusk.web.context import Ctx, auth_of
 from propusk.web.cookies import read_cookie
 from propusk.web.current import authenticate, cookie_names, same_origin, sends_bearer
-from propusk.web.openapi import BODY, refuses
+from propusk.web.openapi import CLEARED, NEW_TOKENS, UNSAFE, refuses
 from propusk.web.route import StrictRoute
 from propusk.web.schemas import Body as RequestBody
-from propusk.web.schemas import CookieLogin, Tokens
+from propusk.web.schemas import CookieLogin, Tokens, shown
 
 
 class RefreshBody(RequestBody):
     """A refresh token; browsers send theirs in a cookie instead."""
+
+    model_config = shown({"refresh_token": examples.REFRESH})
 
     refresh_token: str | None = None
 
@@ -44,9 +46,9 @@ router = APIRouter(prefix="/auth", route_class=StrictRoute, tags=["sessions"], d
 @router.post(
     "/refresh",
     response_model=Tokens | CookieLogin,
-    responses=refuses(
-        *BODY, InvalidRefreshToken, RefreshTokenReused, NotAuthenticated, CrossOrigin, InvalidInput, TooManyRequests
-    ),
+    responses=NEW_TOKENS
+    | refuses(*UNSAFE, InvalidRefreshToken, RefreshTokenReused, NotAuthenticated, CrossOrigin, TooManyRequests),
+    openapi_extra={"security": [{"refresh_cookie": []}, {}]},
 )
 async def post_refresh(request: Request, ctx: Ctx, body: OptionalRefresh = None) -> Response:
     """Exchange a refresh token for new tokens, in the transport it came by. A token in the body wins over a cookie."""
@@ -74,9 +76,9 @@ async def _matching_cookie(request: Request, ctx: Context) -> str:
 @router.post(
     "/logout",
     status_code=204,
-    responses=refuses(
-        *BODY, NotAuthenticated, InvalidAccessToken, InvalidRefreshToken, CrossOrigin, InvalidInput, TooManyRequests
-    ),
+    responses=CLEARED
+    | refuses(*UNSAFE, NotAuthenticated, InvalidAccessToken, InvalidRefreshToken, CrossOrigin, TooManyRequests),
+    openapi_extra={"security": [{"bearer": []}, {"cookie": []}, {"refresh_cookie": []}, {}]},
 )
 async def post_logout(request: Request, ctx: Ctx, body: OptionalRefresh = None) -> Response:
     """End the session that is calling: by its access token, or by its refresh token alone. Clears cookies."""
@@ -110,17 +112,19 @@ async def _end_by_access_token(request: Request, ctx: Context) -> None:
 
 async def _end_by_cookies(request: Request, ctx: Context) -> None:
     """End the session of either cookie; of both, should they belong to two. The cookies go in any case."""
-    refused: list[AuthError] = []
-    ways = (
-        lambda: _end_by_refresh_token(ctx, read_cookie(request.scope, cookie_names(auth_of(request)).refresh) or ""),
-        lambda: _end_by_access_token(request, ctx),
-    )
-    for end in ways:
+    refusals: list[AuthError] = []
+    for end in (_end_by_refresh_cookie, _end_by_access_token):
         try:
-            await end()
+            await end(request, ctx)
         except (NotAuthenticated, InvalidAccessToken, InvalidRefreshToken) as refusal:
-            refused.append(refusal)
-    if len(refused) == len(ways):
-        refusal = refused[-1]
-        refusal.set_cookies = clearing_lines(auth_of(request))
-        raise refusal
+            refusals.append(refusal)
+    if len(refusals) == 2:
+        refusals[-1].set_cookies = clearing_lines(auth_of(request))
+        raise refusals[-1]
+
+
+async def _end_by_refresh_cookie(request: Request, ctx: Context) -> None:
+    token = read_cookie(request.scope, cookie_names(auth_of(request)).refresh)
+    if token is None:
+        raise NotAuthenticated
+    await _end_by_refresh_token(ctx, token)

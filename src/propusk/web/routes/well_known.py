@@ -1,7 +1,5 @@
 """What verifiers and orchestrators ask."""
 
-from typing import Any
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,26 +10,27 @@ from propusk.db.migrate import is_current
 from propusk.errors import Unavailable
 from propusk.web.context import auth_of
 from propusk.web.openapi import refuses
+from propusk.web.schemas import Health, KeySet
 
 router = APIRouter(tags=["operation"])
 
 
 @router.get("/.well-known/jwks.json", responses=refuses())
-async def get_jwks(request: Request, response: Response) -> dict[str, list[dict[str, Any]]]:
+async def get_jwks(request: Request, response: Response) -> KeySet:
     """The public keys of access tokens, current and retiring (RFC 7517). Cacheable. Empty with HS256."""
     keys = await auth_of(request).keys.current()
     response.headers["Cache-Control"] = f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}"
-    return keys.jwks()
+    return KeySet(**keys.jwks())
 
 
 @router.get("/healthz")
-async def get_healthz() -> dict[str, str]:
+async def get_healthz() -> Health:
     """Liveness: the process answers. Says nothing of the database: restarting us would not mend it."""
-    return {"status": "ok"}
+    return Health()
 
 
 @router.get("/readyz", responses=refuses())
-async def get_readyz(request: Request, response: Response) -> dict[str, str]:
+async def get_readyz(request: Request, response: Response) -> Health:
     """Readiness: the database answers and its schema is not older than the code."""
     auth = auth_of(request)
     try:
@@ -43,4 +42,4 @@ async def get_readyz(request: Request, response: Response) -> dict[str, str]:
     if not ready:
         raise Unavailable("The schema is older than the code: run propusk migrate.")
     response.headers["Cache-Control"] = "no-store"
-    return {"status": "ok"}
+    return Health()
