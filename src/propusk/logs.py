@@ -25,7 +25,9 @@ def configure_logs(*, json_lines: bool, level: int = logging.INFO) -> None:
     last: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=True)
         if json_lines
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,

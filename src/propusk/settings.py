@@ -58,7 +58,7 @@ def parse_duration(text: object) -> object:
 def format_duration(span: timedelta) -> str:
     """The shortest form that `parse_duration` reads back."""
     seconds = int(span.total_seconds())
-    unit = next(u for u in "dhms" if seconds % _UNITS[u] == 0)
+    unit = next(u for u in "dhms" if seconds % _UNITS[u] == 0) if seconds else "s"
     return f"{seconds // _UNITS[unit]}{unit}"
 
 
@@ -105,35 +105,32 @@ class Algorithm(StrEnum):
     HS256 = "HS256"
 
 
-group = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-
-
-@group
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class PasswordSettings:
     """What a password must be, and what hashing it costs."""
 
-    min_length: int = Field(8, ge=8, le=256, description="shortest password that may be set, in characters")
-    memory_kib: int = Field(19456, ge=8, description="Argon2id memory for one hash, in KiB")
-    iterations: int = Field(2, ge=1, description="Argon2id passes over that memory")
+    min_length: int = Field(default=8, ge=8, le=256, description="shortest password that may be set, in characters")
+    memory_kib: int = Field(default=19456, ge=8, description="Argon2id memory for one hash, in KiB")
+    iterations: int = Field(default=2, ge=1, description="Argon2id passes over that memory")
 
 
-@group
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class LimitSettings:
     """How often one may try: `count/window`."""
 
     login_pair: LimitSetting = Field(
-        Limit(10, timedelta(minutes=15)), description="logins for one account from one network"
+        default=Limit(10, timedelta(minutes=15)), description="logins for one account from one network"
     )
     login_account: LimitSetting = Field(
-        Limit(90, timedelta(days=1)),
+        default=Limit(90, timedelta(days=1)),
         description="logins for one account over all networks without a session of it in the last 30 days",
     )
     login_network: LimitSetting = Field(
-        Limit(100, timedelta(minutes=15)), description="logins from one network, whatever the account"
+        default=Limit(100, timedelta(minutes=15)), description="logins from one network, whatever the account"
     )
-    register: LimitSetting = Field(Limit(20, timedelta(hours=1)), description="registrations from one network")
+    register: LimitSetting = Field(default=Limit(20, timedelta(hours=1)), description="registrations from one network")
     refresh: LimitSetting = Field(
-        Limit(60, timedelta(minutes=1)),
+        default=Limit(60, timedelta(minutes=1)),
         description="refreshes of one session; bad refresh tokens from one network",
     )
 
@@ -275,7 +272,10 @@ class Settings(BaseModel):
 
 
 def _looks_like_a_sample(key: str) -> bool:
-    return len(set(key)) < 10 or re.search(r"change.?me|secret.?key|example|sample|insecure|password", key, re.I) is not None
+    return (
+        len(set(key)) < 10
+        or re.search(r"change.?me|secret.?key|example|sample|insecure|password", key, re.IGNORECASE) is not None
+    )
 
 
 def unknown_names(environment: Mapping[str, str | None]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from propusk.auth import Auth, create_auth
 from propusk.context import Context
@@ -18,6 +19,7 @@ from propusk.settings import Settings, SettingsError
 from propusk.tokens.keys import UnknownSecretKey
 
 T = TypeVar("T")
+as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
 class Refused(click.ClickException):
@@ -54,10 +56,17 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         raise Refused(str(refusal)) from None
     except (SettingsError, KeyFileError, UnknownSecretKey) as error:
         raise Refused(str(error)) from None
+    except BrokenPipeError:
+        raise  # whoever read our output has gone (`| head`); click ends quietly
     except Exception as error:
         if is_away(error):
             raise Refused(f"the database cannot be reached: {first_line(error)}") from None
         raise
+
+
+def printable(text: str) -> str:
+    """Text that somebody chose, for a terminal: nothing in it moves the cursor or turns the line around."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def first_line(error: BaseException) -> str:
@@ -85,11 +94,17 @@ async def require_schema(auth: Auth) -> None:
         raise Refused("the database's schema is missing or older than this version: run propusk migrate")
 
 
-def describe_database(settings: Settings, auth: Auth) -> str:
-    """The database's URL without its password."""
+def describe_database(settings: Settings) -> str:
+    """The database's URL without its password, or the file in `data_dir`."""
     if settings.database_url is None:
-        return str(auth.engine.url.database)
-    return make_url(settings.database_url.get_secret_value()).render_as_string(hide_password=True)
+        return str(settings.data_dir.absolute() / "propusk.db")
+    try:
+        url = make_url(settings.database_url.get_secret_value())
+    except ArgumentError:
+        return "(not a database URL)"
+    # Drivers take a password there, too.
+    hidden = {name: "***" for name in url.query if name not in ("sslmode", "charset")}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
 def in_transaction(act: Callable[[Context], Awaitable[T]]) -> T:

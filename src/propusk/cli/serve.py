@@ -92,7 +92,7 @@ def _banner(settings: Settings, auth: Auth, address: str) -> str:
         f"Propusk on {settings.public_url}",
         f"  {'try it':<10}{settings.public_url}/docs",
         f"  {'first':<10}propusk users create --email you@example.com --superuser   (a superuser, from another shell)",
-        line("data", describe_database(settings, auth), "database_url"),
+        line("data", describe_database(settings), "database_url"),
         line("keys", keys if not settings.secret_key else "as set", "secret_key"),
         line("address", f"{address}, plain HTTP: cookies go without Secure and __Host-", "public_url"),
         "  mail      none is sent by this version",

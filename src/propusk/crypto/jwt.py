@@ -11,8 +11,8 @@ from typing import Any
 
 from joserfc import jwe, jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
+from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import Key
-from joserfc.jws import JWSAlgModel
 
 from propusk.crypto.keyring import KeyRing
 from propusk.crypto.secrets import parse_b64url

@@ -13,13 +13,20 @@ SIGNING_KEY_FILE = "signing_keys.pem"
 
 
 def load_secret_keys(settings: Settings) -> SecretKeys:
-    """The secret keys of the settings, else those of `data_dir`, made there if there are none."""
+    """The secret keys of the settings, else those of `data_dir`, made there if there are none.
+
+    Raises:
+        KeyFileError: the file cannot be read, is open to others, or holds no key of 32 characters or more.
+    """
     if settings.secret_key:
         return SecretKeys.of([key.get_secret_value() for key in settings.secret_key])
     path = settings.data_dir / SECRET_KEY_FILE
     if not path.exists():
-        _create(path, secrets.token_urlsafe(48).encode())
-    return SecretKeys.of(path.read_text().split())
+        _create_whole(path, secrets.token_urlsafe(48).encode())
+    keys = _read_private_file(path).decode("ascii", "replace").split()
+    if not keys or any(len(key) < 32 for key in keys):
+        raise KeyFileError(f"{path}: each key needs at least 32 characters")
+    return SecretKeys.of(keys)
 
 
 def signing_key_path(settings: Settings) -> Path:
@@ -50,17 +57,22 @@ def read_keys(path: Path) -> tuple[PrivateKey, ...]:
     Raises:
         KeyFileError
     """
-    try:
-        mode = path.stat().st_mode
-        pem = path.read_bytes()
-    except OSError as error:
-        raise KeyFileError(f"{path}: cannot be read ({error.strerror})") from error
-    if mode & 0o007:
-        raise KeyFileError(f"{path}: others may read or change it; chmod 600 it")
+    pem = _read_private_file(path)
     try:
         return parse_keys(pem)
     except KeyFileError as error:
         raise KeyFileError(f"{path}: {error}") from error
+
+
+def _read_private_file(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+        content = path.read_bytes()
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot be read ({error.strerror})") from error
+    if mode & 0o007:
+        raise KeyFileError(f"{path}: others may read or change it; chmod 600 it")
+    return content
 
 
 def prepend_key(path: Path, key: PrivateKey, keys: tuple[PrivateKey, ...]) -> tuple[PrivateKey, ...]:
@@ -75,6 +87,20 @@ def write_keys(path: Path, keys: tuple[PrivateKey, ...]) -> tuple[PrivateKey, ..
     _create(partial, b"".join(key.pem for key in keys))
     partial.replace(path)
     return keys
+
+
+def _create_whole(path: Path, content: bytes) -> None:
+    """A new file that is never seen half-written; if another process makes it at this moment, theirs stays."""
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    _create(partial, content)
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _create(path: Path, content: bytes) -> None:

@@ -1,7 +1,7 @@
-"""The keys that sign and verify access tokens: private ones from a file, public ones as the whole installation knows them."""
+"""The keys of access tokens: private ones from a file, public ones as the whole installation knows them."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,12 +62,13 @@ class PublicKey:
 
 
 def _import_public(algorithm: Algorithm, jwk: Mapping[str, Any]) -> Key:
-    kind: Callable[[Any], Key] = {
-        Algorithm.EDDSA: OKPKey.import_key,
-        Algorithm.ES256: ECKey.import_key,
-        Algorithm.RS256: RSAKey.import_key,
-    }[algorithm]
-    return kind(dict(jwk))
+    match algorithm:
+        case Algorithm.EDDSA:
+            return OKPKey.import_key(dict(jwk))
+        case Algorithm.ES256:
+            return ECKey.import_key(dict(jwk))
+        case _:
+            return RSAKey.import_key(dict(jwk))
 
 
 def generate_key(algorithm: Algorithm) -> PrivateKey:
@@ -94,6 +95,8 @@ def parse_keys(pem: bytes) -> tuple[PrivateKey, ...]:
     blocks = [block.strip() + b"\n" + _PEM_END + b"\n" for block in pem.split(_PEM_END)[:-1]]
     if not blocks:
         raise KeyFileError("no private key in PKCS#8 PEM (-----BEGIN PRIVATE KEY-----)")
+    if pem.count(b"-----BEGIN ") != len(blocks):
+        raise KeyFileError("holds something else than private keys in PKCS#8 PEM (-----BEGIN PRIVATE KEY-----)")
     return tuple(_parse_key(block) for block in blocks)
 
 

@@ -18,7 +18,13 @@ DRIVERS = {
     "mariadb": "mysql+asyncmy",
 }
 OURS = "propusk_owns_this_session"
-_SSL = {"disable": False, "prefer": "prefer", "require": "require", "verify-ca": "verify-ca", "verify-full": "verify-full"}
+_SSL = {
+    "disable": False,
+    "prefer": "prefer",
+    "require": "require",
+    "verify-ca": "verify-ca",
+    "verify-full": "verify-full",
+}
 
 
 def database_url(settings: Settings) -> URL:

@@ -74,7 +74,7 @@ async def _run(engine: AsyncEngine, metadata: MetaData, act: Callable[[Config], 
 
 def describe(connection: Connection, metadata: MetaData) -> list[Any]:
     """What autogenerate would still change: empty when the schema equals the metadata."""
-    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 (slow to import, for tests and development)
+    from alembic.autogenerate import compare_metadata
 
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
     return list(compare_metadata(context, metadata))

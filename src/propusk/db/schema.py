@@ -1,6 +1,7 @@
 """The data model on one page. Queries name columns by their keys, so a host's own users table can stand in for ours."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
 
@@ -13,7 +14,7 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 # Binary collation: two keys are equal when their bytes are; MariaDB's default would fold case and accents.
-_MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+_MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 _MYSQL |= {name.replace("mysql", "mariadb"): value for name, value in _MYSQL.items()}
 
 

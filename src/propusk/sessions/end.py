@@ -17,7 +17,7 @@ async def log_out(ctx: Context, *, session_id: UUID, user_id: UUID) -> bool:
     return True
 
 
-async def end_session(ctx: Context, *, session_id: UUID, user_id: UUID, actor_id: UUID) -> None:
+async def end_session(ctx: Context, *, session_id: UUID, user_id: UUID, actor_id: UUID | None) -> None:
     """End one session of a user.
 
     Raises:

@@ -14,7 +14,7 @@ from propusk.sessions.queries import session_and_user, split_row
 
 
 class LiveSessions:
-    """Finds who is calling. The row is read every time; only the work of making objects of an unchanged row is saved."""
+    """Finds who is calling. The row is read every time; only making objects of an unchanged row is saved."""
 
     def __init__(self, engine: AsyncEngine, tables: Tables, *, size: int = 2000) -> None:
         self._tables = tables

@@ -1,7 +1,7 @@
 """A session, as the domain sees one."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from propusk.users.models import User
@@ -37,10 +37,14 @@ class Session:
         """When the session ends if it is not refreshed before."""
         return min(self.idle_expires_at, self.expires_at)
 
+    def seconds_left(self, now: datetime) -> int:
+        """Whole seconds until then."""
+        return max(0, (self.lapses_at - now) // timedelta(seconds=1))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Principal:
-    """Who is calling: a live session and its user, as one read found them. Compared by identity: one row, one object."""
+    """Who is calling: a live session and its user, as one read found them. Equal to itself only."""
 
     user: User
     session: Session

@@ -1,7 +1,6 @@
 """Begin a session. Only `login.complete` may call this: every way to log in ends there."""
 
 from dataclasses import replace
-from datetime import timedelta
 
 from propusk.context import Context
 from propusk.crypto.secrets import new_id
@@ -53,8 +52,3 @@ def _new_session(ctx: Context, user: User, methods: tuple[str, ...]) -> Session:
         refresh_key=ctx.keyring.secrets.newest.fingerprint,
         refreshed_at=None,
     )
-
-
-def seconds_left(ctx: Context, session: Session) -> int:
-    """Whole seconds until the session lapses."""
-    return max(0, (session.lapses_at - ctx.now) // timedelta(seconds=1))

@@ -25,7 +25,7 @@ class Hit:
 
 
 class Store(Protocol):
-    """Counters in windows. Called before the first write of a use case: it commits by itself, whatever becomes of that."""
+    """Counters in windows. Called before the first write of a use case: they commit by themselves, whatever comes."""
 
     async def hit(self, hits: Sequence[Hit], *, now: datetime) -> dict[bytes, tuple[int, datetime]]:
         """Count each attempt, atomically. Returns for each key the count with this one, and when its window ends."""

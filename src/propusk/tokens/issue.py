@@ -8,7 +8,6 @@ from propusk.crypto import jwt
 from propusk.crypto.secrets import SecretKey, b64url
 from propusk.errors import Unavailable
 from propusk.sessions.models import Session
-from propusk.sessions.start import seconds_left
 from propusk.tokens.refresh_token import make_refresh_token
 from propusk.users.models import User
 
@@ -33,7 +32,7 @@ def issue_tokens(ctx: Context, session: Session, user: User, *, key: SecretKey) 
     Raises:
         Unavailable: this process has no key to sign with.
     """
-    left = seconds_left(ctx, session)
+    left = session.seconds_left(ctx.now)
     # The last access token never outlives the session.
     lives = min(ctx.settings.access_token_ttl // timedelta(seconds=1), left)
     issued = int(ctx.now.timestamp())

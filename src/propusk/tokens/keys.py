@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -49,11 +49,14 @@ class Keys:
         tables: Tables,
         sessions: async_sessionmaker[AsyncSession],
         clock: Callable[[], datetime],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._tables = tables
         self._sessions = sessions
         self._clock = clock
+        self._monotonic = monotonic
         self._ring = KeyRing(settings.token_algorithm, secrets, private)
         self._loaded = float("-inf")
         self._loading: asyncio.Task[None] | None = None
@@ -65,12 +68,12 @@ class Keys:
         Raises:
             Unavailable: they could not be read for so long.
         """
-        age = time.monotonic() - self._loaded
+        age = self._monotonic() - self._loaded
         if age >= RELOAD.total_seconds():
             task = self._start_loading()
             if age >= STALE.total_seconds():
                 await asyncio.wait([task], timeout=5)
-                if time.monotonic() - self._loaded >= STALE.total_seconds():
+                if self._monotonic() - self._loaded >= STALE.total_seconds():
                     raise Unavailable
         return self._ring
 
@@ -87,7 +90,7 @@ class Keys:
 
     async def load(self) -> None:
         """Read the key file and the published keys; publish a key of ours that is new."""
-        started = time.monotonic()
+        started = self._monotonic()
         private = await asyncio.to_thread(self._read_private)
         now = self._clock()
         async with self._sessions() as db:
@@ -139,6 +142,11 @@ async def check_secret_keys(ctx: Context) -> None:
         await queries.save_fingerprint(ctx.db, ctx.tables.secret_keys, fingerprint, ctx.now)
 
 
+def signs_from(now: datetime) -> datetime:
+    """When a key that is published now begins to sign: every verifier can know it by then."""
+    return now + JWKS_MAX_AGE + STALE
+
+
 async def rotate_keys(ctx: Context) -> tuple[PrivateKey, bool]:
     """Make a new signing key: published now, it signs once every verifier can know it; then the older ones retire.
 
@@ -152,13 +160,12 @@ async def rotate_keys(ctx: Context) -> tuple[PrivateKey, bool]:
         raise KeyFileError("HS256 takes its key from secret_key: put a new one before the old one there")
     older = await asyncio.to_thread(load_private_keys, ctx.settings)
     key = await asyncio.to_thread(generate_key, ctx.settings.token_algorithm)
-    signs_from = ctx.now + JWKS_MAX_AGE + STALE
     try:
         await asyncio.to_thread(prepend_key, signing_key_path(ctx.settings), key, older)
     except OSError:
         return key, False
     await queries.publish_key(ctx.db, ctx.tables.signing_keys, key, ctx.now)
-    await queries.retire_keys(ctx.db, ctx.tables.signing_keys, [old.kid for old in older], signs_from)
+    await queries.retire_keys(ctx.db, ctx.tables.signing_keys, [old.kid for old in older], signs_from(ctx.now))
     await publish(ctx, KeyRotated(user_id=None, detail=key.kid))
     return key, True
 
@@ -174,9 +181,45 @@ async def revoke_key(ctx: Context, *, kid: str) -> timedelta:
     keys = {key.kid for key in await queries.list_public_keys(ctx.db, ctx.tables.signing_keys)}
     if kid not in keys:
         raise KeyFileError("no such key; propusk keys list shows them")
+    algorithm = ctx.settings.token_algorithm
     usable = await asyncio.to_thread(load_private_keys, ctx.settings)
-    if not any(key.kid != kid and key.kid in keys for key in usable if key.algorithm is ctx.settings.token_algorithm):
+    others = [key for key in usable if key.algorithm is algorithm and key.kid != kid and key.kid in keys]
+    if not others and algorithm is not Algorithm.HS256:
         raise KeyFileError("it is the only key to sign with: run propusk keys rotate first")
     await queries.revoke_key(ctx.db, ctx.tables.signing_keys, kid, ctx.now)
     await publish(ctx, KeyRevoked(user_id=None, detail=kid))
     return STALE + timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class KeyState:
+    """A published key and where it stands: `signing`, `published` (may sign later), `retiring` (verifies only),
+    `retired` (its last token has expired) or `revoked`.
+    """
+
+    kid: str
+    algorithm: Algorithm
+    state: str
+    first_seen_at: datetime
+    retired_at: datetime | None
+    revoked_at: datetime | None
+
+
+async def list_keys(ctx: Context) -> list[KeyState]:
+    """Every key that was ever published, newest first."""
+    signing = ctx.keyring.signing_key(ctx.now)
+    verifying = ctx.keyring.public.keys()
+
+    def state(kid: str, retired_at: datetime | None, revoked_at: datetime | None) -> str:
+        if revoked_at is not None:
+            return "revoked"
+        if signing is not None and kid == signing.kid:
+            return "signing"
+        if kid not in verifying:
+            return "retired"
+        return "retiring" if retired_at is not None else "published"
+
+    return [
+        KeyState(kid, algorithm, state(kid, retired_at, revoked_at), first_seen_at, retired_at, revoked_at)
+        for kid, algorithm, first_seen_at, retired_at, revoked_at in await queries.list_key_times(ctx)
+    ]

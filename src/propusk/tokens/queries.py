@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Table, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from propusk.context import Context
 from propusk.crypto.keyring import PrivateKey, PublicKey
 from propusk.db.dialect import changed, insert_if_absent
 from propusk.settings import Algorithm
@@ -23,6 +24,14 @@ async def list_public_keys(db: AsyncSession, signing_keys: Table) -> list[Public
     statement = select(k.kid, k.algorithm, k.public_jwk, k.first_seen_at, k.retired_at).where(k.revoked_at.is_(None))
     rows = await db.execute(statement)
     return [PublicKey(kid, Algorithm(algorithm), jwk, first, retired) for kid, algorithm, jwk, first, retired in rows]
+
+
+async def list_key_times(ctx: Context) -> list[tuple[str, Algorithm, datetime, datetime | None, datetime | None]]:
+    """Id, algorithm, and when it was first seen, retired and revoked, of every key, newest first."""
+    k = ctx.tables.signing_keys.c
+    statement = select(k.kid, k.algorithm, k.first_seen_at, k.retired_at, k.revoked_at)
+    rows = await ctx.db.execute(statement.order_by(k.first_seen_at.desc(), k.kid))
+    return [(kid, Algorithm(algorithm), first, retired, revoked) for kid, algorithm, first, retired, revoked in rows]
 
 
 async def retire_keys(db: AsyncSession, signing_keys: Table, kids: Sequence[str], at: datetime) -> None:

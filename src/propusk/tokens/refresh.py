@@ -47,7 +47,9 @@ async def find_by_refresh_token(ctx: Context, token: str) -> tuple[RefreshToken,
     parsed = parse_refresh_token(token)
     found = await queries.find_session(ctx, parsed.session_id) if parsed is not None else None
     if parsed is None or found is None or not is_authentic(ctx.keyring.secrets, parsed, found[0].refresh_seed):
-        await check_limits(ctx.store, [Hit("bad refresh", ctx.client.network, ctx.settings.limits.refresh)], now=ctx.now)
+        await check_limits(
+            ctx.store, [Hit("bad refresh", ctx.client.network, ctx.settings.limits.refresh)], now=ctx.now
+        )
         raise InvalidRefreshToken
     return parsed, *found
 

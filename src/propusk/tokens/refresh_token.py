@@ -1,6 +1,6 @@
 """The bytes of a refresh token.
 
-`prt1_` and, in base64url: session id (16 bytes), counter (4), HMAC-SHA256 of both and of the session's random seed (32).
+`prt1_` and, in base64url: session id (16 bytes), counter (4), HMAC-SHA256 of both and of the session's seed (32).
 Neither a copy of the database nor the secret key alone can make one, and the successor of a token is computed, not
 drawn, so two tabs that refresh at once get the same.
 """

@@ -117,10 +117,11 @@ async def _check_taken(ctx: Context, values: Mapping[str, Any]) -> None:
 
 def _events(user: User, changed: User, actor_id: UUID | None) -> list[Event]:
     fields = [key for key in _FIELDS if getattr(user, key) != getattr(changed, key)]
-    about = {"user_id": user.id, "actor_id": actor_id}
-    events: list[Event] = [UserUpdated(**about, detail=" ".join(fields))]
+    events: list[Event] = [UserUpdated(user_id=user.id, actor_id=actor_id, detail=" ".join(fields))]
     if user.is_active != changed.is_active:
-        events.append(UserActivated(**about) if changed.is_active else UserDeactivated(**about))
+        kind = UserActivated if changed.is_active else UserDeactivated
+        events.append(kind(user_id=user.id, actor_id=actor_id))
     if user.is_superuser != changed.is_superuser:
-        events.append(UserPromoted(**about) if changed.is_superuser else UserDemoted(**about))
+        turned = UserPromoted if changed.is_superuser else UserDemoted
+        events.append(turned(user_id=user.id, actor_id=actor_id))
     return events

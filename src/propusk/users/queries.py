@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from propusk.context import Context
 from propusk.db.dialect import changed, insert_if_absent
+from propusk.db.engine import release
 from propusk.errors import EmailTaken, UserInUse, UsernameTaken
 from propusk.users.models import User
 
@@ -115,9 +116,10 @@ async def list_users(
 
 
 async def stream_users(ctx: Context, *, page: int = 500) -> AsyncIterator[User]:
-    """Every user, newest first, a page at a time in memory."""
+    """Every user, newest first, a page at a time in memory and no connection held between pages."""
     before = None
     while users := await list_users(ctx, limit=page, before=before):
+        await release(ctx.db)
         for user in users:
             yield user
         before = (users[-1].created_at, users[-1].id)

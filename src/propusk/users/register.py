@@ -70,4 +70,3 @@ async def check_free(ctx: Context, *, email: str, username: str | None) -> None:
         raise EmailTaken
     if username is not None and await queries.find_user_by(ctx, "username", normalise_username(username).key):
         raise UsernameTaken
-

@@ -36,7 +36,7 @@ class Edge:
     """Pure ASGI: Starlette's middleware classes with a `dispatch` would cost a fifth of the speed each.
 
     Args:
-        hot: GET routes by path that are answered here. The router and FastAPI's layers around it cost more than they do.
+        hot: GET routes by path that are answered here: FastAPI's layers would cost more than they do.
         render: turns a refusal into an answer, for errors that no other layer caught.
         access_log: hears of every request; None for none.
         https: whether browsers reach us over TLS (adds Strict-Transport-Security).

@@ -9,7 +9,7 @@ from propusk.features.audit.queries import insert_event
 
 
 async def record_event(ctx: Context, event: Event) -> None:
-    """Write an event down: when, what, to whom, by whom, from where, how it ended. Never a name, an address or a secret."""
+    """Write an event down: when, what, to whom, by whom, from where, how it ended. No name and no secret goes in."""
     await insert_event(
         ctx,
         {

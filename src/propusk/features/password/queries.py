@@ -10,9 +10,7 @@ from propusk.sessions.queries import knows_network
 from propusk.users.models import User
 
 
-async def find_user_and_hash(
-    ctx: Context, key: tuple[str, str]
-) -> tuple[User, str | None, bool] | None:
+async def find_user_and_hash(ctx: Context, key: tuple[str, str]) -> tuple[User, str | None, bool] | None:
     """The user of a login, their password hash, and whether they had a session from the client's network lately.
 
     Args:

@@ -39,7 +39,9 @@ async def register_with_password(
     return user
 
 
-async def create_user_with_password(ctx: Context, *, actor_id: UUID | None, password: str | None, **fields: Any) -> User:
+async def create_user_with_password(
+    ctx: Context, *, actor_id: UUID | None, password: str | None, **fields: Any
+) -> User:
     """Make an account for somebody else, with any fields of `create_user`; without a password it cannot log in yet.
 
     Raises:

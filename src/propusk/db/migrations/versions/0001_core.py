@@ -97,7 +97,9 @@ def upgrade() -> None:
         sa.Column("n", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_propusk_locks"),
     )
-    insert_row_once(sa.table("propusk_locks", sa.column("name"), sa.column("n")), "name", {"name": "superusers", "n": 0})
+    insert_row_once(
+        sa.table("propusk_locks", sa.column("name"), sa.column("n")), "name", {"name": "superusers", "n": 0}
+    )
     create_table(
         "propusk_signing_keys",
         sa.Column("kid", sa.String(64), nullable=False),
