@@ -16,9 +16,11 @@ def check_name(name: str | None) -> str | None:
     """The name in NFC, or a refusal: up to 200 characters, no control characters. Nothing but spaces is no name."""
     if name is None:
         return None
+    # Measured in NFC, which can be longer. What is over four times the bound cannot shrink below it.
+    if len(name) <= 4 * NAME_LENGTH:
+        name = unicodedata.normalize("NFC", name).strip()
     if len(name) > NAME_LENGTH:
         raise invalid("name", "too_long", f"A name has at most {NAME_LENGTH} characters.")
-    name = unicodedata.normalize("NFC", name).strip()
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         raise invalid("name", "invalid_characters", "A name has no control characters.")
     return name or None
