@@ -189,7 +189,7 @@ class House:
         found = getattr(self.auth.tables, table)
         async with self.auth.sessions() as db:
             statement = select(found).where(*(found.c[name] == value for name, value in where.items()))
-            return [row._mapping for row in await db.execute(statement)]
+            return [dict(row._mapping) for row in await db.execute(statement)]
 
     @contextmanager
     def statements(self) -> Iterator[list[str]]:
