@@ -71,7 +71,7 @@ def rotate(as_json: bool) -> None:
     if pem is not None:
         click.echo(
             f"{about['file']} cannot be written. Put this key before the others in the file of every node; it is"
-            " published when the first node reads it, and signs once every verifier can know it. Nothing else has changed.",
+            " published when the first node reads it, and signs once every verifier can know it.",
             err=True,
         )
 
