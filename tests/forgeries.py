@@ -99,7 +99,7 @@ _EXTRAS: Mapping[str, Any] = {
 
 
 def forgeries(token: str, public: Sequence[PrivateKey] = ()) -> list[Named]:
-    """About two hundred tokens made from a valid one without any secret; `public` are keys whose public half is known."""
+    """About two hundred tokens made from a valid one without any secret; of `public`, only the public half is used."""
     return [
         *_other_algorithms(token),
         *_public_key_as_secret(token, public),
@@ -254,7 +254,7 @@ def _payloads(token: str) -> Iterator[Named]:
 
 def _keys_of_the_attacker(token: str) -> Iterator[Named]:
     _, body, _, header = _parts(token)
-    own = (ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1()))
+    own: tuple[Any, Any] = (ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1()))
     for algorithm, key in zip((Algorithm.EDDSA, Algorithm.ES256), own, strict=True):
         signer = Signer(header["kid"], algorithm, key)
         half = key.public_key()
