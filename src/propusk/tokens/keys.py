@@ -165,7 +165,9 @@ async def rotate_keys(ctx: Context) -> tuple[PrivateKey, bool]:
     except OSError:
         return key, False
     await queries.publish_key(ctx.db, ctx.tables.signing_keys, key, ctx.now)
-    await queries.retire_keys(ctx.db, ctx.tables.signing_keys, [old.kid for old in older], signs_from(ctx.now))
+    # Not those of another algorithm: after a change back to it they would be the only ones to sign with.
+    replaced = [old.kid for old in older if old.algorithm is key.algorithm]
+    await queries.retire_keys(ctx.db, ctx.tables.signing_keys, replaced, signs_from(ctx.now))
     await publish(ctx, KeyRotated(user_id=None, detail=key.kid))
     return key, True
 

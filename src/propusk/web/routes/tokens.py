@@ -24,6 +24,7 @@ from propusk.web import examples
 from propusk.web.answers import clearing_lines, no_content, token_response
 from propusk.web.context import Ctx, auth_of
 from propusk.web.cookies import read_cookie
+from propusk.web.csrf import check_same_origin
 from propusk.web.current import authenticate, cookie_names, same_origin, sends_bearer
 from propusk.web.openapi import CLEARED, NEW_TOKENS, UNSAFE, refuses
 from propusk.web.route import StrictRoute
@@ -78,7 +79,7 @@ async def _matching_cookie(request: Request, ctx: Context) -> str:
     status_code=204,
     responses=CLEARED
     | refuses(*UNSAFE, NotAuthenticated, InvalidAccessToken, InvalidRefreshToken, CrossOrigin, TooManyRequests),
-    openapi_extra={"security": [{"bearer": []}, {"cookie": []}, {"refresh_cookie": []}, {}]},
+    openapi_extra={"security": [{"bearer": []}, {"login": []}, {"cookie": []}, {"refresh_cookie": []}, {}]},
 )
 async def post_logout(request: Request, ctx: Ctx, body: OptionalRefresh = None) -> Response:
     """End the session that is calling: by its access token, or by its refresh token alone. Clears cookies."""
@@ -112,6 +113,9 @@ async def _end_by_access_token(request: Request, ctx: Context) -> None:
 
 async def _end_by_cookies(request: Request, ctx: Context) -> None:
     """End the session of either cookie; of both, should they belong to two. The cookies go in any case."""
+    auth = auth_of(request)
+    # With or without cookies: the browser of a foreign page's visitor would obey the lines that clear them.
+    check_same_origin(request.scope, auth.settings.origin)
     refusals: list[AuthError] = []
     for end in (_end_by_refresh_cookie, _end_by_access_token):
         try:
@@ -119,7 +123,7 @@ async def _end_by_cookies(request: Request, ctx: Context) -> None:
         except (NotAuthenticated, InvalidAccessToken, InvalidRefreshToken) as refusal:
             refusals.append(refusal)
     if len(refusals) == 2:
-        refusals[-1].set_cookies = clearing_lines(auth_of(request))
+        refusals[-1].set_cookies = clearing_lines(auth)
         raise refusals[-1]
 
 
