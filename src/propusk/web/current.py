@@ -89,11 +89,18 @@ class _Documented(SecurityBase):
 
 
 _BEARER = _Documented(
-    OAuth2Model(
+    HTTPBaseModel(
+        scheme="bearer",
         description="The access token of POST /auth/login, as `Authorization: Bearer …` (RFC 6750).",
-        flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl="auth/login", refreshUrl="auth/refresh")),
     ),
     "bearer",
+)
+_LOGIN = _Documented(
+    OAuth2Model(
+        description="The same, fetched by the Authorize button of `/docs`.",
+        flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl="auth/login", refreshUrl="auth/refresh")),
+    ),
+    "login",
 )
 _COOKIE = _Documented(
     APIKey(
@@ -112,6 +119,7 @@ CLIENT = _Documented(HTTPBaseModel(scheme="basic", description="Id and secret of
 async def current_principal(
     connection: HTTPConnection,
     _bearer: Annotated[None, Depends(_BEARER)],
+    _login: Annotated[None, Depends(_LOGIN)],
     _cookie: Annotated[None, Depends(_COOKIE)],
 ) -> Principal:
     """Dependency: who is calling."""

@@ -32,7 +32,7 @@ _GET_ME = {
     "tags": ["users"],
     "description": "The user who is calling.",
     "operationId": "get_me",
-    "security": [{"bearer": []}, {"cookie": []}],
+    "security": [{"bearer": []}, {"login": []}, {"cookie": []}],
     "responses": {
         "200": {
             "description": "",

@@ -32,7 +32,16 @@ NewPassword = Annotated[
 ]
 Password = Annotated[str, Field(json_schema_extra={"format": "password", "examples": [examples.PASSWORD]})]
 Username = Annotated[str, Field(json_schema_extra={"pattern": "^[A-Za-z0-9._-]{3,32}$", "examples": ["ada"]})]
-Name = Annotated[str, Field(json_schema_extra={"maxLength": 200, "examples": ["Ada Lovelace"]})]
+Name = Annotated[
+    str,
+    Field(
+        json_schema_extra={
+            "maxLength": 200,
+            "pattern": r"^[^\u0000-\u001F\u007F-\u009F]*$",
+            "examples": ["Ada Lovelace"],
+        }
+    ),
+]
 Locale = Annotated[
     str,
     Field(json_schema_extra={"pattern": "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$", "examples": ["en", "ru-RU"]}),
