@@ -53,4 +53,6 @@ async def get_me() -> FloorUser:
 if __name__ == "__main__":
     import sys
 
-    uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="warning", proxy_headers=False, server_header=False)
+    uvicorn.run(
+        app, port=int(sys.argv[1]), access_log=False, log_level="warning", proxy_headers=False, server_header=False
+    )

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.servers import LOAD_CORE, pin
+from bench.servers import LOAD_CORE, on_core
 
 _REPORT = """
 done = function(summary, latency, requests)
@@ -58,14 +58,23 @@ def require_wrk() -> None:
         subprocess.run(["apt-get", "install", "-y", "-qq", "wrk"], check=True, stdout=sys.stderr)
 
 
-def start(url: str, request: Request, *, connections: int, seconds: float) -> "Running":
+def start(url: str, request: Request, *, connections: int, seconds: int) -> "Running":
     """Start a run."""
     script = Path(tempfile.mkstemp(suffix=".lua")[1])
     script.write_text(request.script())
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script), url]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=lambda: pin(LOAD_CORE)
-    )
+    command = [
+        *on_core(LOAD_CORE),
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds}s",
+        "--timeout",
+        "30s",
+        "-s",
+        str(script),
+        url,
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     return Running(process, script)
 
 
@@ -89,6 +98,6 @@ class Running:
         )
 
 
-def run(url: str, request: Request, *, connections: int, seconds: float) -> Result:
+def run(url: str, request: Request, *, connections: int, seconds: int) -> Result:
     """One run from start to end."""
     return start(url, request, connections=connections, seconds=seconds).result()

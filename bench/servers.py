@@ -1,7 +1,6 @@
 """Servers under measurement: real processes, one worker on one core; the load comes from the other core."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -39,34 +38,33 @@ def free_port() -> int:
         return port
 
 
-def pin(core: int) -> None:
-    """Keep this process and its children on one core."""
-    os.sched_setaffinity(0, {core})
+def on_core(core: int) -> list[str]:
+    """The beginning of a command that is to stay on one core, with its children."""
+    return ["taskset", "-c", str(core)]
 
 
 @contextmanager
 def running(name: str, command: list[str], port: int, env: Mapping[str, str], ready: str) -> Iterator[Server]:
     """A server pinned to its core, from its first answer to its end."""
-    log = tempfile.TemporaryFile()
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **env},
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-        preexec_fn=lambda: pin(SERVER_CORE),
-    )
     url = f"http://127.0.0.1:{port}"
-    try:
-        _wait(process, url + ready)
-        yield Server(name, url, process.pid)
-    except BaseException:
-        log.seek(0)
-        sys.stderr.write(log.read().decode(errors="replace")[-3000:])
-        raise
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [*on_core(SERVER_CORE), *command],
+            env={**os.environ, **env},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            _wait(process, url + ready)
+            yield Server(name, url, process.pid)
+        except BaseException:
+            log.seek(0)
+            sys.stderr.write(log.read().decode(errors="replace")[-3000:])
+            raise
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def _wait(process: "subprocess.Popen[bytes]", url: str) -> None:
