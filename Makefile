@@ -6,7 +6,7 @@ FAST := tests/unit tests/api tests/house -q --db=sqlite
 CI ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev serve test check lint fast bench attack lowest lock upgrade migration clean
+.PHONY: help install install-dev serve test check lint fast bench attack docs lowest lock upgrade migration clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ bench: .venv/.installed-dev  ## the figures of docs/performance.md
 
 attack: .venv/.installed-dev  ## timing and brute force, against real processes
 	@$(BIN)/python -m bench.attack
+
+docs: .venv/.installed-dev  ## docs/reference again, after a change of routes, settings or errors
+	@$(BIN)/python docs/generate.py
 
 lowest: .venv-lowest/.installed  ## the fast tests on the oldest versions that pyproject.toml allows
 	.venv-lowest/bin/pytest $(FAST)
