@@ -43,7 +43,9 @@ class Auth:
         self._counter_engine = _connect(settings, pool_size=4, durable=False)
         self.store: Store = SqlStore(self._counter_engine, self.tables.counters)
         self.sessions = session_factory(self.engine)
-        self.keys = Keys(settings, secrets, private, self.tables, self.sessions, self.clock)
+        self.keys = Keys(
+            settings, secrets, private, self.tables, self.sessions, self.clock, keep_clock_right=self._keep_clock_right
+        )
         self.access_tokens = AccessTokens(settings)
         self.live = LiveSessions(self.engine, self.tables)
         self.passwords = PasswordHasher(settings.password, threads=hashing_threads(settings.workers))
@@ -65,17 +67,19 @@ class Auth:
         )
 
     async def start(self) -> None:
-        """Measure the clock, publish and read the keys. A process that serves calls it first; nothing else must.
+        """Publish and read the keys, by the right time. A process that serves calls it first; nothing else must.
 
         Raises:
             UnknownSecretKey: the database is used with other secret keys.
         """
-        if isinstance(self.clock, DatabaseClock):
-            await self.clock.measure(self.engine)
         await self.keys.load()
         async with self.sessions() as db:
             await check_secret_keys(self.context(db, await self.keys.current()))
             await db.commit()
+
+    async def _keep_clock_right(self) -> None:
+        if isinstance(self.clock, DatabaseClock):
+            await self.clock.keep_right(self.engine)
 
     async def close(self) -> None:
         """Give back every connection and thread."""

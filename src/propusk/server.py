@@ -16,7 +16,7 @@ import propusk
 from propusk.auth import Auth, Clock, create_auth
 from propusk.crypto.secrets import Entropy, b64url
 from propusk.db.dialect import is_away
-from propusk.errors import AuthError, MalformedJson, MethodNotAllowed, NotFound, Unavailable
+from propusk.errors import AuthError, BodyTooLarge, MalformedJson, MethodNotAllowed, NotFound, Unavailable
 from propusk.feature import Feature
 from propusk.features import admin, audit, password
 from propusk.settings import Settings
@@ -110,7 +110,7 @@ def _handle_the_rest(app: FastAPI) -> None:
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 (what this handler is registered for)
         wrong_method = MethodNotAllowed(_allowed(app, request.scope["path"]))
-        refusals: dict[int, AuthError] = {405: wrong_method, 400: MalformedJson()}
+        refusals: dict[int, AuthError] = {405: wrong_method, 400: MalformedJson(), 413: BodyTooLarge()}
         return problem_response(refusals.get(error.status_code, NotFound()), settings)
 
     async def on_invalid(_request: Request, error: Exception) -> Response:

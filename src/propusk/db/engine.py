@@ -18,6 +18,7 @@ DRIVERS = {
     "mariadb": "mysql+asyncmy",
 }
 OURS = "propusk_owns_this_session"
+_MYSQL_SESSION = "SET SESSION innodb_lock_wait_timeout = 10, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
 _SSL = {
     "disable": False,
     "prefer": "prefer",
@@ -66,7 +67,7 @@ def connect(url: URL, *, pool_size: int = 10, durable: bool = True) -> AsyncEngi
         case _:
             engine = create_async_engine(
                 url.update_query_dict({"charset": "utf8mb4"}),
-                connect_args={"connect_timeout": 5, "init_command": "SET SESSION innodb_lock_wait_timeout = 10"},
+                connect_args={"connect_timeout": 5, "init_command": _MYSQL_SESSION},
                 # MariaDB's default re-reads an old snapshot after a lost compare-and-set.
                 isolation_level="READ COMMITTED",
                 pool_recycle=1800,

@@ -29,11 +29,18 @@ def split_row(tables: Tables, row: Any) -> tuple[Session, User]:
     return Session(*row[:n]), User(*row[n:])
 
 
-async def find_session(ctx: Context, session_id: UUID, *, current: bool = False) -> tuple[Session, User] | None:
-    """A session with its user; with `current`, the newest committed state, locked, whatever the isolation."""
+async def find_session(ctx: Context, session_id: UUID) -> tuple[Session, User] | None:
+    """A session with its user."""
     statement = session_and_user(ctx.tables).where(ctx.tables.sessions.c.id == session_id)
-    row = (await ctx.db.execute(read_current(statement) if current else statement)).first()
+    row = (await ctx.db.execute(statement)).first()
     return split_row(ctx.tables, row) if row is not None else None
+
+
+async def find_current_session(ctx: Context, session_id: UUID) -> Session | None:
+    """A session in its newest committed state, locked. Not its user: who changes users locks them before sessions."""
+    s = ctx.tables.sessions.c
+    row = (await ctx.db.execute(read_current(select(*s).where(s.id == session_id)))).first()
+    return Session(*row) if row is not None else None
 
 
 def _live(ctx: Context) -> ColumnElement[bool]:

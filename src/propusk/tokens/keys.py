@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -50,17 +50,21 @@ class Keys:
         sessions: async_sessionmaker[AsyncSession],
         clock: Callable[[], datetime],
         *,
+        keep_clock_right: Callable[[], Awaitable[None]],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._tables = tables
         self._sessions = sessions
         self._clock = clock
+        self._keep_clock_right = keep_clock_right
         self._monotonic = monotonic
         self._ring = KeyRing(settings.token_algorithm, secrets, private)
         self._loaded = float("-inf")
         self._loading: asyncio.Task[None] | None = None
+        self._private = private
         self._file_state: tuple[int, int] | None = None
+        self._published: set[str] = set()
 
     async def current(self) -> KeyRing:
         """The keys, never older than 10 s.
@@ -89,16 +93,19 @@ class Keys:
             log.exception("the signing keys could not be read")
 
     async def load(self) -> None:
-        """Read the key file and the published keys; publish a key of ours that is new."""
+        """Read the key file and the published keys; publish a key of ours that is new. Sets the clock right before."""
         started = self._monotonic()
+        await self._keep_clock_right()
         private = await asyncio.to_thread(self._read_private)
         now = self._clock()
         async with self._sessions() as db:
             known = {key.kid: key for key in await queries.list_public_keys(db, self._tables.signing_keys)}
-            if any(key.kid not in known for key in private):
-                for key in private:
+            if new := [key for key in private if key.kid not in known and key.kid not in self._published]:
+                for key in new:
                     await queries.publish_key(db, self._tables.signing_keys, key, now)
                 await db.commit()
+                # A revoked key is not among the known ones, and stays so.
+                self._published |= {key.kid for key in new}
                 known = {key.kid: key for key in await queries.list_public_keys(db, self._tables.signing_keys)}
         public = {kid: key for kid, key in known.items() if not self._is_over(key, now)}
         ring = replace(self._ring, private=private, public=public)
@@ -111,10 +118,9 @@ class Keys:
         path = signing_key_path(self._settings)
         state = path.stat() if path.exists() else None
         if state is None or (state.st_mtime_ns, state.st_size) != self._file_state:
-            private = load_private_keys(self._settings)
+            self._private = load_private_keys(self._settings)
             self._file_state = (state.st_mtime_ns, state.st_size) if state else None
-            return private
-        return self._ring.private
+        return self._private
 
     def _is_over(self, key: PublicKey, now: datetime) -> bool:
         """Whether the last token that a retired key signed has expired."""

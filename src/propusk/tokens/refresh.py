@@ -32,7 +32,7 @@ async def refresh_session(ctx: Context, *, token: str) -> TokenPair:
         advanced = await _advance(ctx, session)
         if advanced is not None:
             return _issue(ctx, advanced, user)
-        session, user = await _read_again(ctx, session)
+        session = await _read_again(ctx, session, user)
     if parsed.counter == session.refresh_counter - 1 and _within_grace(ctx, session):
         return _issue(ctx, session, user)
     raise await _end_stolen(ctx, session)
@@ -69,10 +69,10 @@ async def _advance(ctx: Context, session: Session) -> Session | None:
     )
 
 
-async def _read_again(ctx: Context, session: Session) -> tuple[Session, User]:
+async def _read_again(ctx: Context, session: Session, user: User) -> Session:
     """The state that the winner of the race left behind."""
-    found = await queries.find_session(ctx, session.id, current=True)
-    if found is None or not is_live(*found, ctx.now):
+    found = await queries.find_current_session(ctx, session.id)
+    if found is None or not is_live(found, user, ctx.now):
         raise InvalidRefreshToken
     return found
 
