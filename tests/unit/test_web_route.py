@@ -220,6 +220,12 @@ async def test_a_deletion_may_have_a_body(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize("kind", [None, JSON, "text/plain"])
+async def test_an_empty_body_where_one_is_needed_is_malformed(app: FastAPI, kind: str | None) -> None:
+    for path in ("/needs", "/embeds", "/form"):
+        assert outcome(await post(app, path, b"", kind)) == (400, "malformed_json")
+
+
+@pytest.mark.parametrize("kind", [None, JSON, "text/plain"])
 async def test_an_optional_body_may_be_absent(app: FastAPI, kind: str | None) -> None:
     answer = await post(app, "/may", b"", kind)
     assert (answer.status_code, answer.json()) == (200, None)
@@ -389,6 +395,15 @@ async def test_the_deadline_is_ten_seconds_and_does_not_hold_for_the_endpoint() 
 
     app.router.routes[-1] = HastyRoute("/sleeps", post_sleeps, methods=["POST"])
     assert (await post(app, "/sleeps", json.dumps(GOOD).encode())).json() == "awake"
+
+
+async def test_a_document_whose_end_never_came_is_not_acted_upon(app: FastAPI) -> None:
+    async def leaves() -> AsyncIterator[Message]:
+        yield {"type": "http.request", "body": json.dumps(GOOD).encode(), "more_body": True}
+        yield {"type": "http.disconnect"}
+
+    assert (await Wire(leaves(), {}).ask(app))[:2] == (400, "malformed_json")
+    assert app.state.seen == []
 
 
 async def test_t49_a_client_that_leaves_in_the_middle_is_no_error_of_ours(app: FastAPI) -> None:

@@ -19,10 +19,10 @@ _PORT = r"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]{1,32}))?"
 _HOP = re.compile(rf"\[([^\[\]]{{1,64}})\]{_PORT}|([0-9.]{{7,15}}){_PORT}|([^\[\]]{{1,64}})")
 _TCHARS = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 # Colons and brackets should stand in quotes (RFC 7239, section 6), and do not with some proxies.
-_PAIR = rf"""({_TCHARS})=((?:[!#$%&'*+.^_`|~0-9A-Za-z:\[\]-]++)|"(?:[^"\\]|\\.)*+")"""
+_PAIR = rf"""({_TCHARS})=((?:[!#$%&'*+.^_`|~0-9A-Za-z:\[\]-]++)|"(?:[^"\\]++|\\.)*")"""
 _SPACE = r"[ \t]*+"
-_ELEMENT = rf"{_PAIR}(?:{_SPACE};{_SPACE}(?:{_PAIR})?)*+"
-_FORWARDED = re.compile(rf"{_SPACE}{_ELEMENT}(?:{_SPACE},{_SPACE}{_ELEMENT})*+{_SPACE}")
+_ELEMENT = rf"{_PAIR}(?:{_SPACE};{_SPACE}(?:{_PAIR})?)*"
+_FORWARDED = re.compile(rf"{_SPACE}{_ELEMENT}(?:{_SPACE},{_SPACE}{_ELEMENT})*{_SPACE}")
 _PAIR_OR_COMMA = re.compile(rf"{_PAIR}|,")
 
 
@@ -81,7 +81,7 @@ def _hops_of_forwarded(values: list[bytes]) -> list[str]:
     hops: list[str] = []
     for value in reversed(values):
         line = value.decode("latin-1")
-        if len(line) > 8192 or not _FORWARDED.fullmatch(line):
+        if not _FORWARDED.fullmatch(line):
             return [*hops, ""]
         hops.extend(reversed(_nodes(line)))
         if len(hops) > MAX_HOPS:
