@@ -14,25 +14,42 @@ class Attempt:
     others: tuple[Hit, ...]
 
 
-async def check_throttle(ctx: Context, *, account: str, known_network: bool) -> Attempt:
-    """Count an attempt against an account, its pair with the client's network, and the network.
+async def check_throttle(ctx: Context, *, account: str, beyond: Hit | None) -> Attempt:
+    """Count an attempt against the network, its pair with the account, and what bounds guesses over all networks.
 
     Args:
         account: a canonical name of the account, the same however the login was spelled.
-        known_network: the owner had a session from here lately. Such a network has only its own pair with the
-            account, so that strangers elsewhere cannot lock the owner out at home.
+        beyond: that bound: `over_networks`, `of_session` or, for a network that the owner had a session from lately,
+            None, so that strangers elsewhere cannot lock the owner out at home. It is counted only once the others
+            have let the attempt pass: one stranger who goes on after a 429 shall not use it up for everybody.
     Raises:
         TooManyRequests
     """
     limits, network = ctx.settings.limits, ctx.client.network
     pair = Hit("login pair", f"{account} {network}", limits.login_pair)
     others = [Hit("login network", network, limits.login_network)]
-    if not known_network:
-        others.append(Hit("login account", account, limits.login_account))
     await check_limits(ctx.store, [pair, *others], now=ctx.now)
+    if beyond is not None:
+        others.append(beyond)
+        await check_limits(ctx.store, [beyond], now=ctx.now)
     return Attempt(pair, tuple(others))
+
+
+def over_networks(ctx: Context, account: str) -> Hit:
+    """The bound of guesses by strangers at one account."""
+    return Hit("login account", account, ctx.settings.limits.login_account)
+
+
+def of_session(ctx: Context, session_id: str) -> Hit:
+    """The bound of guesses by the holder of one session, which strangers cannot use up and a thief cannot pass."""
+    return Hit("session proofs", session_id, ctx.settings.limits.login_account)
 
 
 async def forgive(ctx: Context, attempt: Attempt) -> None:
     """The attempt was right: clear its pair and take back what it added elsewhere, and no more than that."""
     await ctx.store.give_back(attempt.others, clear=[attempt.pair], now=ctx.now)
+
+
+async def take_back(ctx: Context, attempt: Attempt) -> None:
+    """The attempt was never evaluated, so it counts nowhere."""
+    await ctx.store.give_back([attempt.pair, *attempt.others], now=ctx.now)

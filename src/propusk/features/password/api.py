@@ -115,9 +115,8 @@ _DELETE: dict[str, Any] = {
 @router.post("/users/me/delete", name="post_me_delete", **_DELETE)
 async def delete_me(request: Request, principal: CurrentPrincipal, ctx: Ctx, body: PasswordBody) -> Response:
     """Delete your account: your sessions end, your data is gone. POST is for proxies that drop the body of DELETE."""
-    user = principal.user
-    await prove_password(ctx, user=user, password=body.password)
-    await delete_user(ctx, user_id=user.id, actor_id=user.id)
+    await prove_password(ctx, principal=principal, password=body.password)
+    await delete_user(ctx, user_id=principal.user.id, actor_id=principal.user.id)
     response = no_content()
     for line in clearing_lines(auth_of(request)) if not sends_bearer(request) else ():
         response.headers.append("set-cookie", line)

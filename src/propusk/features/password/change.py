@@ -7,9 +7,10 @@ from propusk.db.engine import release
 from propusk.errors import WrongPassword
 from propusk.events import PasswordChanged, PasswordRefused, publish
 from propusk.features.password import queries
+from propusk.features.password.guess import guess
 from propusk.features.password.policy import check_password
 from propusk.features.password.words import context_words
-from propusk.login.throttle import check_throttle, forgive
+from propusk.login.throttle import forgive, of_session
 from propusk.sessions.end import end_all_sessions
 from propusk.sessions.models import Principal
 from propusk.users.models import User
@@ -26,7 +27,7 @@ async def change_password(ctx: Context, *, principal: Principal, current_passwor
     user = principal.user
     words = context_words(ctx, user.email, user.username, user.name)
     check_password(ctx.settings.password, new_password, words=words, field="new_password")
-    stored = await prove_password(ctx, user=user, password=current_password)
+    stored = await prove_password(ctx, principal=principal, password=current_password)
     hashed = await ctx.passwords.hash(new_password, share=ctx.client.network)
     if not await queries.claim_hash(ctx, user.id, old=stored, new=hashed):
         raise WrongPassword
@@ -34,18 +35,19 @@ async def change_password(ctx: Context, *, principal: Principal, current_passwor
     await publish(ctx, PasswordChanged(user_id=user.id, session_id=principal.session.id))
 
 
-async def prove_password(ctx: Context, *, user: User, password: str) -> str:
+async def prove_password(ctx: Context, *, principal: Principal, password: str) -> str:
     """Check the password of somebody who is logged in; returns its stored hash, for a compare-and-set.
 
     Raises:
         WrongPassword, TooManyRequests, Overloaded
     """
+    user, session = principal.user, principal.session
     stored = await queries.find_hash(ctx, user.id)
     await release(ctx.db)
-    attempt = await check_throttle(ctx, account=str(user.id), known_network=True)
-    verdict = await ctx.passwords.verify(stored, password, share=ctx.client.network)
+    beyond = of_session(ctx, str(session.id))
+    verdict, attempt = await guess(ctx, account=str(user.id), beyond=beyond, stored=stored, password=password)
     if stored is None or not verdict.ok:
-        await publish(ctx, PasswordRefused(user_id=user.id))
+        await publish(ctx, PasswordRefused(user_id=user.id, session_id=session.id))
         raise WrongPassword
     await forgive(ctx, attempt)
     return stored

@@ -9,8 +9,9 @@ from propusk.db.engine import release
 from propusk.errors import AccountDisabled, AuthError, InvalidCredentials
 from propusk.events import LoginFailed, publish
 from propusk.features.password import queries
+from propusk.features.password.guess import guess
 from propusk.login.complete import complete_login
-from propusk.login.throttle import check_throttle, forgive
+from propusk.login.throttle import forgive, over_networks
 from propusk.tokens.issue import TokenPair
 from propusk.users.email_address import login_key
 from propusk.users.models import User
@@ -38,8 +39,9 @@ async def _login(ctx: Context, login: str, password: str) -> TokenPair:
     user, stored, known = found or (None, None, False)
     # No connection is held while Argon2 runs.
     await release(ctx.db)
-    attempt = await check_throttle(ctx, account=_account(user, key), known_network=known)
-    verdict = await ctx.passwords.verify(stored, password, share=ctx.client.network)
+    account = _account(user, key)
+    beyond = None if known else over_networks(ctx, account)
+    verdict, attempt = await guess(ctx, account=account, beyond=beyond, stored=stored, password=password)
     if user is None or stored is None or not verdict.ok:
         raise await _refuse(ctx, user, InvalidCredentials())
     if not user.is_active:
