@@ -96,9 +96,8 @@ def test_ids_of_secret_keys_tell_nothing_of_them() -> None:
 
 
 def test_ids_sort_by_the_time_they_were_made() -> None:
-    entropy, made = SeededEntropy(), []
-    for n in range(100):
-        made.append(new_id(NOW + timedelta(milliseconds=n), entropy))
+    entropy = SeededEntropy()
+    made = [new_id(NOW + timedelta(milliseconds=n), entropy) for n in range(100)]
     assert made == sorted(made)
     assert len(set(made)) == 100
     assert {one.version for one in made} == {7}
