@@ -12,6 +12,7 @@ from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -35,6 +36,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as UnreadableSource
 
 PREFIX = "PROPUSK_"
 _INJECTED_BY_KUBERNETES = ("PROPUSK_SERVICE_", "PROPUSK_PORT")
@@ -192,6 +194,7 @@ class Settings(BaseModel):
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _parse_networks(cls, value: object) -> object:
+        value = _split(value)  # this runs before the validators of the annotation
         return [ip_network(v) if isinstance(v, str) else v for v in value] if isinstance(value, list) else value
 
     @field_validator("introspection_clients")
@@ -269,6 +272,10 @@ class Settings(BaseModel):
             return _FromEnv(**overrides)
         except ValidationError as error:
             raise SettingsError(describe_faults(error)) from None
+        except UnreadableSource as error:
+            raise SettingsError(str(error)) from None
+        except (TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"propusk.toml: not TOML: {error}") from None
 
 
 def _looks_like_a_sample(key: str) -> bool:

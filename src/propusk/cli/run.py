@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from socket import gaierror
 from typing import Any, TypeVar
 
 import click
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from propusk.auth import Auth, create_auth
 from propusk.context import Context
@@ -36,14 +37,21 @@ def load_settings(**overrides: Any) -> Settings:
         raise Refused(str(error)) from None
 
 
+def missing_data_dir(settings: Settings) -> str | None:
+    """What to tell somebody whose settings need a `data_dir` that is not there."""
+    needs = settings.database_url is None or not settings.secret_key or settings.signing_key_file is None
+    if not needs or settings.data_dir.is_dir():
+        return None
+    return (
+        f"there is no {settings.data_dir.absolute()}: start the service once (propusk serve), run this where it"
+        " runs, or set PROPUSK_DATA_DIR"
+    )
+
+
 def require_data_dir(settings: Settings) -> None:
     """Refuse to make a second, empty installation because somebody stands in another folder."""
-    needs = settings.database_url is None or not settings.secret_key or settings.signing_key_file is None
-    if needs and not settings.data_dir.is_dir():
-        raise Refused(
-            f"there is no {settings.data_dir.absolute()}: start the service once (propusk serve), run this where it"
-            " runs, or set PROPUSK_DATA_DIR"
-        )
+    if missing := missing_data_dir(settings):
+        raise Refused(missing)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -59,9 +67,18 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     except BrokenPipeError:
         raise  # whoever read our output has gone (`| head`); click ends quietly
     except Exception as error:
-        if is_away(error):
+        if no_database(error):
             raise Refused(f"the database cannot be reached: {first_line(error)}") from None
+        if isinstance(error, OSError) and error.filename:
+            raise Refused(f"{error.filename}: {error.strerror}") from None
         raise
+
+
+def no_database(error: Exception) -> bool:
+    """Whether the database is away, knows no such user or database, or its host has no address."""
+    if isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", None))[:2] in ("28", "3D"):
+        return True
+    return is_away(error) or isinstance(error, gaierror)
 
 
 def printable(text: str) -> str:
