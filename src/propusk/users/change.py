@@ -1,5 +1,6 @@
 """Change fields of a user, by themselves or by a superuser."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -39,7 +40,7 @@ async def change_user(ctx: Context, *, user_id: UUID, changes: Mapping[str, Any]
     user = await queries.find_user(ctx, user_id)
     if user is None:
         raise NotFound
-    values = {key: value for key, value in values.items() if getattr(user, key) != value}
+    values = {key: value for key, value in values.items() if _differs(getattr(user, key), value)}
     if not values:
         return user
     if "email_key" in values and "is_verified" not in changes:
@@ -55,6 +56,11 @@ async def change_user(ctx: Context, *, user_id: UUID, changes: Mapping[str, Any]
     for event in _events(user, changed, actor_id):
         await publish(ctx, event)
     return changed
+
+
+def _differs(old: object, new: object) -> bool:
+    """Profiles are compared as JSON: to Python, `{"a": true}` and `{"a": 1}` are equal."""
+    return json.dumps(old) != json.dumps(new) if isinstance(new, dict) else old != new
 
 
 def _normalise(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +122,7 @@ async def _check_taken(ctx: Context, values: Mapping[str, Any]) -> None:
 
 
 def _events(user: User, changed: User, actor_id: UUID | None) -> list[Event]:
-    fields = [key for key in _FIELDS if getattr(user, key) != getattr(changed, key)]
+    fields = [key for key in _FIELDS if _differs(getattr(user, key), getattr(changed, key))]
     events: list[Event] = [UserUpdated(user_id=user.id, actor_id=actor_id, detail=" ".join(fields))]
     if user.is_active != changed.is_active:
         kind = UserActivated if changed.is_active else UserDeactivated
