@@ -25,10 +25,10 @@ from propusk.web.docs import add_docs
 from propusk.web.document import make_document, operation_name
 from propusk.web.edge import Edge
 from propusk.web.faults import refusal_of
-from propusk.web.head import HeadAsGet
 from propusk.web.install import allowed_methods, install
 from propusk.web.problems import problem_response
 from propusk.web.routes import me, pages
+from propusk.web.routing import StrictRouting
 
 
 def standard_features() -> list[Feature]:
@@ -62,7 +62,7 @@ def create_app(
     add_docs(app)
     _handle_the_rest(app)
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
-    app.add_middleware(HeadAsGet)
+    app.add_middleware(StrictRouting)
     app.add_middleware(
         Edge,
         hot={me.hot_route.path: me.hot_route.app},
