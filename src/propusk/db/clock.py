@@ -7,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from propusk.db.dialect import database_time
 
-
 MEASURE_EVERY = 60.0
 """Seconds."""
 

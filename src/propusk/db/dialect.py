@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, Table, bindparam, case, insert, select, text
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy import Select, Table, bindparam, insert, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -25,9 +26,9 @@ async def insert_if_absent(db: AsyncSession, table: Table, values: Mapping[str, 
     return await changed(db, statement.values(**values)) == 1
 
 
-async def changed(db: AsyncSession, statement: Any) -> int:
+async def changed(db: AsyncSession, statement: Any, values: Mapping[str, Any] | None = None) -> int:
     """Run an INSERT, UPDATE or DELETE; returns how many rows it matched."""
-    result = await db.execute(statement)
+    result = await db.execute(statement, values)
     assert isinstance(result, CursorResult)  # noqa: S101 (tells the type checker what a DML statement returns)
     return result.rowcount
 
@@ -48,35 +49,44 @@ async def count_hits(
         for each key the count with this hit and the end of its window.
     """
     # In one order everywhere, or two who count the same keys could wait for each other.
-    rows = [{"key": key, "count": 1, "resets_at": end} for key, end in sorted(hits)]
-    dialect = connection.dialect.name
-    c = counters.c
-    passed = c.resets_at <= bindparam("now", now, c.resets_at.type)
-    if dialect == "mysql":
-        base = mysql.insert(counters).values(rows)
-        # MariaDB assigns from left to right, so the count must look at the end of the window before it moves.
-        await connection.execute(
-            base.on_duplicate_key_update(
-                [
-                    ("count", case((passed, 1), else_=c.count + 1)),
-                    ("resets_at", case((passed, base.inserted.resets_at), else_=c.resets_at)),
-                ]
-            )
-        )
-        result = await connection.execute(select(c.key, c.count, c.resets_at).where(c.key.in_([k for k, _ in hits])))
+    values: dict[str, Any] = {"now": now}
+    for n, (key, end) in enumerate(sorted(hits)):
+        values |= {f"key{n}": key, f"end{n}": end}
+    upsert = _upsert_text(connection.dialect.name, counters, len(hits))
+    if connection.dialect.name == "mysql":
+        await connection.execute(upsert, values)
+        c = counters.c
+        rows = await connection.execute(select(c.key, c.count, c.resets_at).where(c.key.in_([k for k, _ in hits])))
     else:
-        make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-        upsert = make(counters).values(rows)
-        result = await connection.execute(
-            upsert.on_conflict_do_update(
-                index_elements=[c.key],
-                set_={
-                    "count": case((passed, 1), else_=c.count + 1),
-                    "resets_at": case((passed, upsert.excluded.resets_at), else_=c.resets_at),
-                },
-            ).returning(c.key, c.count, c.resets_at)
+        rows = await connection.execute(upsert, values)
+    return {bytes(key): (count, end) for key, count, end in rows}
+
+
+@lru_cache
+def _upsert_text(dialect: str, counters: Table, size: int) -> Any:
+    """The upsert in the dialect's own words: SQLAlchemy would compile an INSERT of several rows anew each time."""
+    into, rows = f"INSERT INTO {counters.name}", ", ".join(f"(:key{n}, 1, :end{n})" for n in range(size))
+    if dialect == "mysql":
+        # MariaDB assigns from left to right, so the count must look at the end of the window before it moves.
+        sql = (
+            f"{into} (`key`, `count`, resets_at) VALUES {rows}"
+            " ON DUPLICATE KEY UPDATE `count` = IF(resets_at <= :now, 1, `count` + 1),"
+            " resets_at = IF(resets_at <= :now, VALUES(resets_at), resets_at)"
         )
-    return {bytes(key): (count, end) for key, count, end in result}
+    else:
+        sql = (
+            f"{into} AS c (key, count, resets_at) VALUES {rows}"
+            " ON CONFLICT (key) DO UPDATE SET count = CASE WHEN c.resets_at <= :now THEN 1 ELSE c.count + 1 END,"
+            " resets_at = CASE WHEN c.resets_at <= :now THEN excluded.resets_at ELSE c.resets_at END"
+            " RETURNING key, count, resets_at"
+        )
+    types = {"now": counters.c.resets_at.type}
+    for n in range(size):
+        types |= {f"key{n}": counters.c.key.type, f"end{n}": counters.c.resets_at.type}
+    statement = text(sql).bindparams(*(bindparam(name, type_=kind) for name, kind in types.items()))
+    return (
+        statement if dialect == "mysql" else statement.columns(counters.c.key, counters.c.count, counters.c.resets_at)
+    )
 
 
 async def database_time(connection: AsyncConnection) -> datetime | None:

@@ -8,6 +8,7 @@ from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from propusk.db.sqlite_connection import open_connection
 from propusk.settings import Settings, SettingsError
 
 DRIVERS = {
@@ -58,7 +59,8 @@ def connect(url: URL, *, pool_size: int = 10, durable: bool = True) -> AsyncEngi
     options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 5, "hide_parameters": True}
     match url.get_backend_name():
         case "sqlite":
-            engine = create_async_engine(url, connect_args={"timeout": 10}, **options)
+            path = str(url.database)
+            engine = create_async_engine(url, async_creator=lambda: open_connection(path, patience=10), **options)
             _prepare_sqlite(engine, durable=durable)
         case "postgresql":
             engine = create_async_engine(

@@ -1,12 +1,16 @@
 """The data model on one page. Queries name columns by their keys, so a host's own users table can stand in for ours."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
 
 from propusk.db.types import Digest, Id, JsonText, UtcDateTime
 
+Statement = TypeVar("Statement")
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_name)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -18,7 +22,7 @@ _MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", 
 _MYSQL |= {name.replace("mysql", "mariadb"): value for name, value in _MYSQL.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tables:
     """Every table of ours, and the metadata they belong to."""
 
@@ -31,6 +35,20 @@ class Tables:
     signing_keys: Table
     secret_keys: Table
     audit_events: Table
+
+
+def prepared(build: Callable[[Tables], Statement]) -> Callable[[Tables], Statement]:
+    """Build a statement once for each `Tables`: on the way of every login, making one costs more than running it."""
+    built: WeakKeyDictionary[Tables, Statement] = WeakKeyDictionary()
+
+    @wraps(build)
+    def once(tables: Tables) -> Statement:
+        statement = built.get(tables)
+        if statement is None:
+            statement = built[tables] = build(tables)
+        return statement
+
+    return once
 
 
 def build_tables() -> Tables:

@@ -1,15 +1,29 @@
 """SQL about sessions, one statement a function."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Integer,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from propusk.context import Context
 from propusk.db.dialect import changed, read_current
-from propusk.db.schema import Tables
+from propusk.db.schema import Tables, prepared
 from propusk.sessions.models import Session
 from propusk.users.models import User
 
@@ -31,9 +45,13 @@ def split_row(tables: Tables, row: Any) -> tuple[Session, User]:
 
 async def find_session(ctx: Context, session_id: UUID) -> tuple[Session, User] | None:
     """A session with its user."""
-    statement = session_and_user(ctx.tables).where(ctx.tables.sessions.c.id == session_id)
-    row = (await ctx.db.execute(statement)).first()
+    row = (await ctx.db.execute(_by_id(ctx.tables), {"id": session_id})).first()
     return split_row(ctx.tables, row) if row is not None else None
+
+
+@prepared
+def _by_id(tables: Tables) -> Select[Any]:
+    return session_and_user(tables).where(tables.sessions.c.id == bindparam("id"))
 
 
 async def find_current_session(ctx: Context, session_id: UUID) -> Session | None:
@@ -43,14 +61,15 @@ async def find_current_session(ctx: Context, session_id: UUID) -> Session | None
     return Session(*row) if row is not None else None
 
 
-def _live(ctx: Context) -> ColumnElement[bool]:
-    s, u = ctx.tables.sessions.c, ctx.tables.users.c
+def _live(tables: Tables) -> ColumnElement[bool]:
+    """What `models.is_live` says, in SQL; takes the parameter `now`."""
+    s, u = tables.sessions.c, tables.users.c
     return and_(
         s.ended_at.is_(None),
         s.epoch == u.session_epoch,
         u.is_active,
-        s.idle_expires_at > ctx.now,
-        s.expires_at > ctx.now,
+        s.idle_expires_at > bindparam("now"),
+        s.expires_at > bindparam("now"),
     )
 
 
@@ -59,12 +78,12 @@ async def list_live_sessions(
 ) -> list[Session]:
     """Live sessions of a user, newest first; `before` is the last one of the page before."""
     s, u = ctx.tables.sessions, ctx.tables.users
-    wanted = [s.c.user_id == user_id, _live(ctx)]
+    wanted = [s.c.user_id == user_id, _live(ctx.tables)]
     if before is not None:
         wanted.append(or_(s.c.created_at < before[0], and_(s.c.created_at == before[0], s.c.id < before[1])))
     statement = select(*s.c).select_from(s.join(u, u.c.id == s.c.user_id)).where(*wanted)
     statement = statement.order_by(s.c.created_at.desc(), s.c.id.desc()).limit(limit)
-    return [Session(*row) for row in await ctx.db.execute(statement)]
+    return [Session(*row) for row in await ctx.db.execute(statement, {"now": ctx.now})]
 
 
 async def count_sessions_of_epoch(ctx: Context, user_id: UUID, epoch: int) -> int:
@@ -82,10 +101,15 @@ async def count_sessions_of_epoch(ctx: Context, user_id: UUID, epoch: int) -> in
 
 async def insert_session(ctx: Context, session: Session) -> bool:
     """Insert a session; False when its user is gone."""
-    s, u = ctx.tables.sessions, ctx.tables.users
-    values: Mapping[str, Any] = {key: getattr(session, key) for key in s.c.keys()}  # noqa: SIM118
-    source = select(*(literal(value, s.c[key].type) for key, value in values.items())).where(u.c.id == session.user_id)
-    return await changed(ctx.db, insert(s).from_select(list(values), source)) == 1
+    values = {name: getattr(session, name) for name in Session.__slots__}
+    return await changed(ctx.db, _insert(ctx.tables), values) == 1
+
+
+@prepared
+def _insert(tables: Tables) -> Insert:
+    s, u = tables.sessions, tables.users
+    values = select(*(bindparam(name, type_=s.c[name].type) for name in Session.__slots__))
+    return insert(s).from_select(Session.__slots__, values.where(u.c.id == bindparam("user_id")))
 
 
 async def claim_end(ctx: Context, session_id: UUID, user_id: UUID) -> bool:
@@ -97,10 +121,16 @@ async def claim_end(ctx: Context, session_id: UUID, user_id: UUID) -> bool:
 
 async def find_surplus_sessions(ctx: Context, user_id: UUID, *, keep: int) -> list[UUID]:
     """Live sessions of a user beyond the newest `keep`."""
-    s, u = ctx.tables.sessions, ctx.tables.users
-    statement = select(s.c.id).select_from(s.join(u, u.c.id == s.c.user_id)).where(s.c.user_id == user_id, _live(ctx))
-    statement = statement.order_by(s.c.created_at.desc(), s.c.id.desc()).offset(keep).limit(1000)
-    return list((await ctx.db.execute(statement)).scalars())
+    values = {"user_id": user_id, "now": ctx.now, "keep": keep}
+    return list((await ctx.db.execute(_surplus(ctx.tables), values)).scalars())
+
+
+@prepared
+def _surplus(tables: Tables) -> Select[Any]:
+    s, u = tables.sessions, tables.users
+    statement = select(s.c.id).select_from(s.join(u, u.c.id == s.c.user_id))
+    statement = statement.where(s.c.user_id == bindparam("user_id"), _live(tables))
+    return statement.order_by(s.c.created_at.desc(), s.c.id.desc()).offset(bindparam("keep", type_=Integer)).limit(1000)
 
 
 async def raise_epoch(ctx: Context, user_id: UUID) -> int | None:
@@ -121,22 +151,31 @@ async def claim_epoch(ctx: Context, session_id: UUID, *, old: int, new: int) -> 
 
 async def claim_refresh(ctx: Context, session: Session, *, idle_expires_at: datetime, refresh_key: bytes) -> bool:
     """Advance a session from the refresh token that `session` has to its successor; False when another did."""
-    s = ctx.tables.sessions
-    statement = update(s).where(
-        s.c.id == session.id, s.c.refresh_counter == session.refresh_counter, s.c.ended_at.is_(None)
-    )
     values = {
-        "refresh_counter": session.refresh_counter + 1,
+        "this_id": session.id,
+        "this_counter": session.refresh_counter,
         "refresh_key": refresh_key,
         "refreshed_at": ctx.now,
         "last_seen_at": ctx.now,
         "idle_expires_at": idle_expires_at,
     }
-    return await changed(ctx.db, statement.values(**values)) == 1
+    return await changed(ctx.db, _refresh(ctx.tables), values) == 1
 
 
-def knows_network(tables: Tables, network: str, now: datetime) -> ColumnElement[bool]:
-    """Whether the user of the row had a session from this network lately, ended ones included."""
+@prepared
+def _refresh(tables: Tables) -> Update:
+    s = tables.sessions
+    given: dict[str, Any] = {
+        name: bindparam(name) for name in ("refresh_key", "refreshed_at", "last_seen_at", "idle_expires_at")
+    }
+    statement = update(s).values(refresh_counter=s.c.refresh_counter + 1, **given)
+    return statement.where(
+        s.c.id == bindparam("this_id"), s.c.refresh_counter == bindparam("this_counter"), s.c.ended_at.is_(None)
+    )
+
+
+def knows_network(tables: Tables) -> ColumnElement[bool]:
+    """Whether the user of the row had a session from this `network` after `since`, ended ones included."""
     s, u = tables.sessions, tables.users
-    recent = (s.c.user_id == u.c.id, s.c.network == network, s.c.last_seen_at > now - KNOWN_NETWORK)
+    recent = (s.c.user_id == u.c.id, s.c.network == bindparam("network"), s.c.last_seen_at > bindparam("since"))
     return exists(select(literal(1)).select_from(s).where(*recent).correlate(u))

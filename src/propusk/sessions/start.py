@@ -9,7 +9,7 @@ from propusk.events import SessionEnded, publish
 from propusk.sessions import queries
 from propusk.sessions.models import Session
 from propusk.users.models import User
-from propusk.users.queries import update_user
+from propusk.users.queries import record_login
 
 
 async def start_session(ctx: Context, user: User, methods: tuple[str, ...]) -> tuple[Session, User]:
@@ -21,7 +21,7 @@ async def start_session(ctx: Context, user: User, methods: tuple[str, ...]) -> t
     Raises:
         InvalidCredentials: the user was deleted meanwhile.
     """
-    if not await update_user(ctx, user.id, {"last_login_at": ctx.now}):
+    if not await record_login(ctx, user.id):
         raise InvalidCredentials
     session = _new_session(ctx, user, methods)
     if not await queries.insert_session(ctx, session):

@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from propusk.context import Context
 from propusk.db.dialect import changed, insert_if_absent
 from propusk.db.engine import release
+from propusk.db.schema import Tables, prepared
 from propusk.errors import EmailTaken, UserInUse, UsernameTaken
 from propusk.users.models import User
 
@@ -47,6 +48,17 @@ async def update_user(ctx: Context, user_id: UUID, values: Mapping[str, Any]) ->
     except IntegrityError as error:
         # All three databases name the constraint or the column in their message.
         raise UsernameTaken if "username_key" in str(error.orig) else EmailTaken from None
+
+
+async def record_login(ctx: Context, user_id: UUID) -> bool:
+    """Set when a user last logged in; False when there is none."""
+    return await changed(ctx.db, _record_login(ctx.tables), {"this_id": user_id, "last_login_at": ctx.now}) == 1
+
+
+@prepared
+def _record_login(tables: Tables) -> Update:
+    users = tables.users
+    return update(users).where(users.c.id == bindparam("this_id")).values(last_login_at=bindparam("last_login_at"))
 
 
 async def delete_user(ctx: Context, user_id: UUID) -> bool:

@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Insert, insert
 
 from propusk.context import Context
+from propusk.db.schema import Tables, prepared
 
 
 async def insert_event(ctx: Context, values: Mapping[str, Any]) -> None:
     """Add a row."""
-    await ctx.db.execute(insert(ctx.tables.audit_events).values(**values))
+    await ctx.db.execute(_insert(ctx.tables), values)
+
+
+@prepared
+def _insert(tables: Tables) -> Insert:
+    return insert(tables.audit_events)

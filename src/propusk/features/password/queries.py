@@ -1,12 +1,14 @@
 """SQL about passwords, one statement a function."""
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, bindparam, insert, select, update
 
 from propusk.context import Context
 from propusk.db.dialect import changed
-from propusk.sessions.queries import knows_network
+from propusk.db.schema import Tables, prepared
+from propusk.sessions.queries import KNOWN_NETWORK, knows_network
 from propusk.users.models import User
 
 
@@ -16,11 +18,25 @@ async def find_user_and_hash(ctx: Context, key: tuple[str, str]) -> tuple[User, 
     Args:
         key: `("email", key)` or `("username", key)`, normalised.
     """
-    u, p = ctx.tables.users, ctx.tables.passwords
-    known = knows_network(ctx.tables, ctx.client.network, ctx.now)
-    statement = select(*u.c, p.c.hash, known).select_from(u.outerjoin(p, p.c.user_id == u.c.id))
-    row = (await ctx.db.execute(statement.where(u.c[f"{key[0]}_key"] == key[1]))).first()
+    statement = _by_email(ctx.tables) if key[0] == "email" else _by_username(ctx.tables)
+    values = {"key": key[1], "network": ctx.client.network, "since": ctx.now - KNOWN_NETWORK}
+    row = (await ctx.db.execute(statement, values)).first()
     return (User(*row[:-2]), row[-2], bool(row[-1])) if row is not None else None
+
+
+@prepared
+def _by_email(tables: Tables) -> Select[Any]:
+    return _with_hash(tables).where(tables.users.c.email_key == bindparam("key"))
+
+
+@prepared
+def _by_username(tables: Tables) -> Select[Any]:
+    return _with_hash(tables).where(tables.users.c.username_key == bindparam("key"))
+
+
+def _with_hash(tables: Tables) -> Select[Any]:
+    u, p = tables.users, tables.passwords
+    return select(*u.c, p.c.hash, knows_network(tables)).select_from(u.outerjoin(p, p.c.user_id == u.c.id))
 
 
 async def find_hash(ctx: Context, user_id: UUID) -> str | None:
