@@ -43,6 +43,7 @@ def configure_logs(*, json_lines: bool, level: int = logging.INFO) -> None:
         logger.handlers.clear()
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True
+    logging.captureWarnings(True)
     for quiet in ("uvicorn.error", "alembic", "aiosqlite", "asyncio"):
         logging.getLogger(quiet).setLevel(logging.WARNING)
 

@@ -1,17 +1,22 @@
 """`propusk serve`: the service."""
 
+import logging
 import os
+import socket
 
 import click
 import uvicorn
 from fastapi import FastAPI
 
-from propusk.auth import Auth, create_auth
+from propusk.auth import create_auth
 from propusk.cli.run import Refused, describe_database, load_settings, require_schema, run
+from propusk.cli.settings_list import Sources, source_of, sources
 from propusk.db.migrate import upgrade
 from propusk.logs import configure_logs
 from propusk.server import create_app, standard_features
 from propusk.settings import Settings
+
+log = logging.getLogger("propusk")
 
 
 def app_from_env() -> FastAPI:
@@ -27,10 +32,11 @@ def app_from_env() -> FastAPI:
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes; by default as PROPUSK_WORKERS says.")
 def serve(host: str, port: int, workers: int | None) -> None:
     """Start the service. On SQLite the schema is brought up to date first."""
-    settings = _settings_for(host, port, workers)
+    settings, known = _settings_for(host, port, workers)
     configure_logs(json_lines=settings.environment == "production")
-    banner = run(_prepare(settings, host, port))
-    click.echo(banner, err=True)
+    _check_port(host, port)
+    run(_prepare(settings))
+    _announce(settings, known, _url(host, port))
     uvicorn.run(
         "propusk.cli.serve:app_from_env" if settings.workers > 1 else create_app(settings, access_log=True),
         factory=settings.workers > 1,
@@ -48,54 +54,80 @@ def serve(host: str, port: int, workers: int | None) -> None:
     )
 
 
-def _settings_for(host: str, port: int, workers: int | None) -> Settings:
-    """The settings, with what the command line says put where worker processes find it too."""
+def _settings_for(host: str, port: int, workers: int | None) -> tuple[Settings, Sources]:
+    """The settings, with what the command line says put where worker processes find it too; and where they came from."""
     if workers is not None:
         os.environ["PROPUSK_WORKERS"] = str(workers)
     settings = load_settings()
+    known = sources()
     if settings.environment == "development" and "public_url" not in settings.model_fields_set:
-        os.environ["PROPUSK_PUBLIC_URL"] = _local_url(host, port)
+        os.environ["PROPUSK_PUBLIC_URL"] = _url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)  # noqa: S104
         settings = load_settings()
+    known = sources()
     if settings.environment == "production" and (unsafe := settings.unsafe_in_production()):
         raise Refused("\n".join(["environment = production refuses to start:", *(f"  {fault}" for fault in unsafe)]))
-    return settings
+    return settings, known
 
 
-def _local_url(host: str, port: int) -> str:
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 (compared, not bound)
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-async def _prepare(settings: Settings, host: str, port: int) -> str:
-    """Everything that could stop the start, before the first worker; returns what to tell the operator."""
+def _check_port(host: str, port: int) -> None:
+    """Refuse now, in a sentence, rather than after the banner and in each worker."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise Refused(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+
+
+async def _prepare(settings: Settings) -> None:
+    """Everything that could stop the start, before the first worker."""
     auth = create_auth(settings, standard_features())
     try:
         if auth.engine.dialect.name == "sqlite":
             await upgrade(auth.engine, auth.tables.metadata)
         await require_schema(auth)
         await auth.start()
-        return _banner(settings, auth, f"http://{host}:{port}")
     finally:
         await auth.close()
 
 
-def _banner(settings: Settings, auth: Auth, address: str) -> str:
+def _announce(settings: Settings, known: Sources, address: str) -> None:
+    """Tell a newcomer what to do next; in production, a log line as every other."""
     if settings.environment == "production":
-        return f"Propusk on {address}, for {settings.public_url}, {settings.workers} worker(s)"
-    default = "   (development default)"
+        log.info("Propusk on %s, for %s, %d worker(s)", address, settings.public_url, settings.workers)
+    else:
+        click.echo(_banner(settings, known, address), err=True)
 
-    def line(name: str, value: str, setting: str) -> str:
-        return f"  {name:<10}{value}{default if setting not in settings.model_fields_set else ''}"
 
-    keys = "secret key and signing keys generated in " + str(settings.data_dir.absolute())
-    lines = [
-        f"Propusk on {settings.public_url}",
-        f"  {'try it':<10}{settings.public_url}/docs",
-        f"  {'first':<10}propusk users create --email you@example.com --superuser   (a superuser, from another shell)",
-        line("data", describe_database(settings), "database_url"),
-        line("keys", keys if not settings.secret_key else "as set", "secret_key"),
-        line("address", f"{address}, plain HTTP: cookies go without Secure and __Host-", "public_url"),
-        "  mail      none is sent by this version",
-        "Set PROPUSK_ENVIRONMENT=production to have anything unsafe refused; propusk config shows all settings.",
+def _banner(settings: Settings, known: Sources, address: str) -> str:
+    def line(name: str, value: str, setting: str = "") -> str:
+        by_default = setting and source_of(setting, known) == "default"
+        return f"  {name:<9}{value}{'   (development default)' if by_default else ''}"
+
+    folder = settings.data_dir.absolute()
+    keys = [
+        f"{what} in {folder}"
+        for what, given in (("secret key", settings.secret_key), ("signing keys", settings.signing_key_file))
+        if not given
     ]
-    return "\n".join(lines)
+    cookies = "" if settings.secure else "; plain HTTP, so cookies go without Secure and __Host-"
+    return "\n".join(
+        [
+            f"Propusk on {address}",
+            line("public", settings.public_url + cookies, "public_url"),
+            line("try it", f"{settings.public_url}/docs"),
+            line(
+                "first", "make a superuser in another shell: propusk users create --email you@example.com --superuser"
+            ),
+            line("data", describe_database(settings), "database_url"),
+            line("keys", ", ".join(keys) or "as set", "secret_key"),
+            line("mail", "this version sends none"),
+            line("mode", f"{settings.environment}: nothing unsafe is refused; production does", "environment"),
+            "propusk config shows every setting, propusk doctor what is wrong.",
+        ]
+    )
