@@ -1,6 +1,7 @@
 """The composition root: everything a process needs, put together once."""
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -39,8 +40,9 @@ class Auth:
         self.entropy = entropy
         secrets = load_secret_keys(settings)
         private = load_private_keys(settings)
-        self.engine = _connect(settings, pool_size=10, durable=True)
-        self._counter_engine = _connect(settings, pool_size=4, durable=False)
+        gate = threading.Lock()
+        self.engine = _connect(settings, pool_size=10, durable=True, gate=gate)
+        self._counter_engine = _connect(settings, pool_size=4, durable=False, gate=gate)
         self.store: Store = SqlStore(self._counter_engine, self.tables.counters)
         self.sessions = session_factory(self.engine)
         self.keys = Keys(
@@ -90,11 +92,11 @@ class Auth:
         await self._counter_engine.dispose()
 
 
-def _connect(settings: Settings, *, pool_size: int, durable: bool) -> AsyncEngine:
+def _connect(settings: Settings, *, pool_size: int, durable: bool, gate: threading.Lock) -> AsyncEngine:
     url = database_url(settings)
     if url.get_backend_name() == "sqlite":
         create_sqlite_file(Path(str(url.database)))
-    return connect(url, pool_size=pool_size, durable=durable)
+    return connect(url, pool_size=pool_size, durable=durable, gate=gate)
 
 
 def create_auth(

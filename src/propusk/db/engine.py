@@ -1,6 +1,8 @@
 """How we connect: the driver, the pool, the pragmas and the time-outs that each database needs."""
 
 import sqlite3
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +50,20 @@ def database_url(settings: Settings) -> URL:
     return url.set(drivername=DRIVERS[url.drivername])
 
 
-def connect(url: URL, *, pool_size: int = 10, durable: bool = True) -> AsyncEngine:
+def connect(url: URL, *, pool_size: int = 10, durable: bool = True, gate: threading.Lock | None = None) -> AsyncEngine:
     """An engine for `url`.
 
     Args:
         pool_size: most connections at once.
         durable: False for the short-lived counters: their commits need not survive a power cut, so they do not
             wait for the disk where the database can be told so.
+        gate: where the writers of one process to one SQLite file wait for each other.
     """
     options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 5, "hide_parameters": True}
     match url.get_backend_name():
         case "sqlite":
-            path = str(url.database)
-            engine = create_async_engine(url, async_creator=lambda: open_connection(path, patience=10), **options)
+            opening = partial(open_connection, str(url.database), gate or threading.Lock())
+            engine = create_async_engine(url, async_creator=opening, **options)
             _prepare_sqlite(engine, durable=durable)
         case "postgresql":
             engine = create_async_engine(

@@ -1,17 +1,24 @@
-"""SQLite connections with one change of threads a statement.
+"""SQLite connections: one change of threads a statement, and writers of one process that wait in a queue.
 
 aiosqlite runs each call of a cursor in the connection's thread: opening it, executing, fetching and closing are four
 trips there and back, half of what a login costs beside its hash. Here a statement and its rows are one trip.
+
+SQLite has one writer at a time; whoever waits for it polls, with sleeps that grow, and may be overtaken for seconds.
+Within a process a lock does better; between processes SQLite's own waiting remains.
 """
 
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Self
 
 import aiosqlite
 
+PATIENCE = 10.0
+"""Seconds to wait for the writer before us."""
 Run = Callable[[sqlite3.Cursor], object]
+Found = tuple[list[Any], Any, int, int | None]
 
 
 class OneTripCursor:
@@ -30,14 +37,14 @@ class OneTripCursor:
 
     async def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Self:
         """Run a statement and fetch all its rows."""
-        return await self._run(lambda cursor: cursor.execute(sql, parameters))
+        return await self._run(sql, lambda cursor: cursor.execute(sql, parameters))
 
     async def executemany(self, sql: str, parameters: Sequence[Sequence[Any]]) -> Self:
         """Run a statement with each of several sets of parameters."""
-        return await self._run(lambda cursor: cursor.executemany(sql, parameters))
+        return await self._run(sql, lambda cursor: cursor.executemany(sql, parameters))
 
-    async def _run(self, run: Run) -> Self:
-        found = await self._connection.in_thread(run)
+    async def _run(self, sql: str, run: Run) -> Self:
+        found = await self._connection.in_thread(sql, run)
         self._rows, self.description, self.rowcount, self.lastrowid = found
         return self
 
@@ -51,35 +58,81 @@ class OneTripCursor:
 
 
 class OneTripConnection(aiosqlite.Connection):
-    """A connection whose cursors are `OneTripCursor`s."""
+    """A connection whose cursors are `OneTripCursor`s and whose writes wait for `gate`."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], gate: threading.Lock) -> None:
+        super().__init__(connect, iter_chunk_size=64)
+        self._gate = gate
+        self._is_writer = False
 
     def cursor(self) -> OneTripCursor:  # type: ignore[override]
         """A cursor; costs nothing."""
         return OneTripCursor(self)
 
-    async def in_thread(self, run: Run) -> tuple[list[Any], Any, int, int | None]:
+    async def in_thread(self, sql: str, run: Run) -> Found:
         """Run a statement on a cursor of its own; rows, description, rowcount and lastrowid."""
-        found: tuple[list[Any], Any, int, int | None] = await self._execute(_run, self._conn, run)  # type: ignore[no-untyped-call]
+        found: Found = await self._execute(self._run, sql, run)  # type: ignore[no-untyped-call]
         return found
 
+    async def commit(self) -> None:
+        """Commit, and let the next writer in."""
+        await self._execute(self._end, self._conn.commit)  # type: ignore[no-untyped-call]
 
-def _run(connection: sqlite3.Connection, run: Run) -> tuple[list[Any], Any, int, int | None]:
-    cursor = connection.cursor()
-    try:
-        run(cursor)
-        rows = cursor.fetchall() if cursor.description else []
-        return rows, cursor.description, cursor.rowcount, cursor.lastrowid
-    finally:
-        cursor.close()
+    async def rollback(self) -> None:
+        """Roll back, and let the next writer in."""
+        await self._execute(self._end, self._conn.rollback)  # type: ignore[no-untyped-call]
+
+    async def close(self) -> None:
+        """Close; an open transaction is rolled back by SQLite."""
+        if self._connection is not None:
+            await self._execute(self._end, self._conn.rollback)  # type: ignore[no-untyped-call]
+        await super().close()
+
+    def stop(self) -> Any:
+        """End without waiting: SQLAlchemy does so to a connection whose request was cancelled."""
+        if self._connection is not None:
+            self._tx.put_nowait((None, partial(self._end, self._conn.rollback)))
+        return super().stop()
+
+    # What follows runs in the connection's thread.
+
+    def _run(self, sql: str, run: Run) -> Found:
+        if not self._is_writer and not sql.lstrip()[:6].upper().startswith(("SELECT", "PRAGMA")):
+            self._enter()
+        cursor = self._conn.cursor()
+        try:
+            run(cursor)
+            rows = cursor.fetchall() if cursor.description else []
+            return rows, cursor.description, cursor.rowcount, cursor.lastrowid
+        finally:
+            cursor.close()
+            self._leave_unless_writing()
+
+    def _end(self, end: Callable[[], None]) -> None:
+        try:
+            end()
+        finally:
+            self._leave_unless_writing()
+
+    def _enter(self) -> None:
+        # A use case that wrote and then writes by another connection waits for itself: it must end in an error.
+        if not self._gate.acquire(timeout=PATIENCE):
+            raise sqlite3.OperationalError("database is locked")
+        self._is_writer = True
+
+    def _leave_unless_writing(self) -> None:
+        if self._is_writer and not self._conn.in_transaction:
+            self._is_writer = False
+            self._gate.release()
 
 
-async def open_connection(path: str, *, patience: float) -> aiosqlite.Connection:
+async def open_connection(path: str, gate: threading.Lock) -> aiosqlite.Connection:
     """A new connection to an SQLite file.
 
     Args:
-        patience: seconds that it waits for a lock.
+        gate: held by the one connection of this process that writes.
     """
-    connection = OneTripConnection(partial(sqlite3.connect, path, timeout=patience), iter_chunk_size=64)
+    connection = OneTripConnection(partial(sqlite3.connect, path, timeout=PATIENCE), gate)
     # Until 0.22 the connection was its thread; either way the process need not wait for it to end.
     thread: Any = getattr(connection, "_thread", connection)
     thread.daemon = True
