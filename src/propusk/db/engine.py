@@ -50,7 +50,9 @@ def database_url(settings: Settings) -> URL:
     return url.set(drivername=DRIVERS[url.drivername])
 
 
-def connect(url: URL, *, pool_size: int = 10, durable: bool = True, gate: "threading.Lock | None" = None) -> AsyncEngine:
+def connect(
+    url: URL, *, pool_size: int = 10, durable: bool = True, gate: "threading.Lock | None" = None
+) -> AsyncEngine:
     """An engine for `url`.
 
     Args:
