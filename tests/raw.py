@@ -1,7 +1,7 @@
 """Requests as bytes, past every nicety of a client: paths and headers as an attacker writes them."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -68,15 +68,11 @@ async def ask(
         "client": ("198.51.100.7", 50000),
         "server": ("127.0.0.1", 8000),
     }
-    pieces = [body] if isinstance(body, bytes) else list(body)
-    incoming = [
-        {"type": "http.request", "body": piece, "more_body": number < len(pieces)}
-        for number, piece in enumerate(pieces, start=1)
-    ]
+    incoming = _messages([body] if isinstance(body, bytes) else body)
     sent: list[Message] = []
 
     async def receive() -> Message:
-        return incoming.pop(0) if incoming else {"type": "http.disconnect"}
+        return next(incoming)
 
     async def send(message: Message) -> None:
         sent.append(message)
@@ -87,3 +83,12 @@ async def ask(
         [(key.decode(), value.decode()) for key, value in sent[0]["headers"]],
         b"".join(message.get("body", b"") for message in sent[1:]),
     )
+
+
+def _messages(pieces: Iterable[bytes]) -> Iterator[Message]:
+    """What the app receives, made only when it asks."""
+    for piece in pieces:
+        yield {"type": "http.request", "body": piece, "more_body": True}
+    yield {"type": "http.request", "body": b"", "more_body": False}
+    while True:
+        yield {"type": "http.disconnect"}
