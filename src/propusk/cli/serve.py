@@ -55,7 +55,7 @@ def serve(host: str, port: int, workers: int | None) -> None:
 
 
 def _settings_for(host: str, port: int, workers: int | None) -> tuple[Settings, Sources]:
-    """The settings, with what the command line says put where worker processes find it too; and where they came from."""
+    """The settings, with what the command line says put where worker processes find it; and where each came from."""
     if workers is not None:
         os.environ["PROPUSK_WORKERS"] = str(workers)
     settings = load_settings()
@@ -63,7 +63,6 @@ def _settings_for(host: str, port: int, workers: int | None) -> tuple[Settings, 
     if settings.environment == "development" and "public_url" not in settings.model_fields_set:
         os.environ["PROPUSK_PUBLIC_URL"] = _url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)  # noqa: S104
         settings = load_settings()
-    known = sources()
     if settings.environment == "production" and (unsafe := settings.unsafe_in_production()):
         raise Refused("\n".join(["environment = production refuses to start:", *(f"  {fault}" for fault in unsafe)]))
     return settings, known
