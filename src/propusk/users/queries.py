@@ -1,5 +1,6 @@
 """SQL about users, one statement a function."""
 
+import unicodedata
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -110,10 +111,12 @@ async def list_users(
     if before is not None:
         wanted.append(or_(u.created_at < before[0], and_(u.created_at == before[0], u.id < before[1])))
     if q:
-        prefix = q.lower()
+        prefix = unicodedata.normalize("NFC", q).lower()
         wanted.append(
             or_(
                 u.email_key.startswith(prefix, autoescape=True),
+                # An international domain is in the key as A-labels, and nobody searches for these.
+                func.lower(u.email).startswith(prefix, autoescape=True),
                 u.username_key.startswith(prefix, autoescape=True),
                 func.lower(u.name).startswith(prefix, autoescape=True),
             )
