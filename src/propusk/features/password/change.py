@@ -47,7 +47,7 @@ async def prove_password(ctx: Context, *, principal: Principal, password: str) -
     beyond = of_session(ctx, str(session.id))
     verdict, attempt = await guess(ctx, account=str(user.id), beyond=beyond, stored=stored, password=password)
     if stored is None or not verdict.ok:
-        await publish(ctx, PasswordRefused(user_id=user.id, session_id=session.id))
+        await publish(ctx, PasswordRefused(user_id=user.id, actor_id=user.id, session_id=session.id))
         raise WrongPassword
     await forgive(ctx, attempt)
     return stored
