@@ -249,6 +249,7 @@ async def test_lists_are_newest_first_and_pages_are_complete(house: House) -> No
 
 async def test_a_page_does_not_shift_when_somebody_joins_or_leaves(house: House) -> None:
     root = await house.superuser()
+    house.clock.tick(seconds=1)
     await make_users(house, *({"email": f"u{n}@example.com"} for n in range(6)), tick=1)
     first = (await root.get("/users", params={"limit": 3})).json()
     await make_users(house, {"email": "late@example.com"})
