@@ -58,7 +58,7 @@ class Visitor:
         assert answer.code
         assert b"zq7canary" not in answer.body
         # Ids in paths are of this run; the rest of a request is the same on every database.
-        where = f"{path.split('?')[0].replace('-', '')[:12]} {path[-40:]}"
+        where = f"{path.split('?', maxsplit=1)[0].replace('-', '')[:12]} {path[-40:]}"
         key = f"{method} {where} {sent.get('Content-Type')} {body!r}"
         assert answer.body == SEEN.setdefault(key, answer.body)
         return answer

@@ -61,7 +61,7 @@ def make_document(app: FastAPI, settings: Settings) -> dict[str, Any]:
         description=DESCRIPTION,
         routes=app.routes,
         tags=TAGS,
-        license_info={"name": "MIT", "identifier": "MIT"},
+        license_info={"name": "MIT"},
     )
     _complete_components(document["components"], settings)
     # FastAPI does not know the hot route, which is Starlette's.
