@@ -33,7 +33,7 @@ fast: .venv/.installed-dev
 	$(BIN)/pytest $(FAST)
 
 bench: .venv/.installed-dev  ## the figures of docs/performance.md
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(ARGS)
 
 attack: .venv/.installed-dev  ## timing and brute force, against real processes
 	@$(BIN)/python -m bench.attack

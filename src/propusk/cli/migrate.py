@@ -5,6 +5,7 @@ import click
 from propusk.auth import Auth, create_auth
 from propusk.cli.run import load_settings, run
 from propusk.db import migrate as migrations
+from propusk.db.revision import current_revision, newest_revision
 from propusk.server import standard_features
 
 
@@ -32,5 +33,5 @@ async def _migrate(action: str, revision: str | None) -> None:
 
 
 async def _show(auth: Auth) -> None:
-    there = await migrations.current_revision(auth.engine)
-    click.echo(f"schema: {there or 'none'}; this version: {migrations.newest_revision()}")
+    there = await current_revision(auth.engine)
+    click.echo(f"schema: {there or 'none'}; this version: {newest_revision()}")

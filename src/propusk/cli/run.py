@@ -13,7 +13,7 @@ from propusk.auth import Auth, create_auth
 from propusk.context import Context
 from propusk.crypto.keyring import KeyFileError
 from propusk.db.dialect import is_away
-from propusk.db.migrate import is_current
+from propusk.db.revision import is_current
 from propusk.errors import AuthError, InvalidInput
 from propusk.server import standard_features
 from propusk.settings import Settings, SettingsError

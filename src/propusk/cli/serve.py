@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from propusk.auth import create_auth
 from propusk.cli.run import Refused, describe_database, load_settings, require_schema, run
 from propusk.cli.settings_list import Sources, source_of, sources
-from propusk.db.migrate import upgrade
+from propusk.db.revision import is_current
 from propusk.logs import configure_logs
 from propusk.server import create_app, standard_features
 from propusk.settings import Settings
@@ -88,7 +88,7 @@ async def _prepare(settings: Settings) -> None:
     auth = create_auth(settings, standard_features())
     try:
         if auth.engine.dialect.name == "sqlite":
-            await upgrade(auth.engine, auth.tables.metadata)
+            await _upgrade(auth)
         await require_schema(auth)
         await auth.start()
     finally:
@@ -101,6 +101,14 @@ def _announce(settings: Settings, known: Sources, address: str) -> None:
         log.info("Propusk on %s, for %s, %d worker(s)", address, settings.public_url, settings.workers)
     else:
         click.echo(_banner(settings, known, address), err=True)
+
+
+async def _upgrade(auth: Auth) -> None:
+    if not await is_current(auth.engine):
+        # Alembic is slow to load, and most starts do not need it.
+        from propusk.db.migrate import upgrade
+
+        await upgrade(auth.engine, auth.tables.metadata)
 
 
 def _banner(settings: Settings, known: Sources, address: str) -> str:

@@ -5,28 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from alembic import command
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from propusk.db.dialect import begin_migration, end_migration
-
-VERSION_TABLE = "propusk_schema_version"
+from propusk.db.revision import VERSION_TABLE
 
 
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     return config
-
-
-def newest_revision() -> str:
-    """The revision this code was written for."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None  # noqa: S101 (the package ships at least one revision)
-    return head
 
 
 async def upgrade(engine: AsyncEngine, metadata: MetaData, revision: str = "head") -> None:
@@ -37,26 +29,6 @@ async def upgrade(engine: AsyncEngine, metadata: MetaData, revision: str = "head
 async def downgrade(engine: AsyncEngine, metadata: MetaData, revision: str = "base") -> None:
     """Take the schema down to `revision`; what later revisions added is lost."""
     await _run(engine, metadata, lambda config: command.downgrade(config, revision))
-
-
-async def current_revision(engine: AsyncEngine) -> str | None:
-    """The revision that the database has; None before the first migration."""
-    async with engine.connect() as connection:
-        return await connection.run_sync(_read_revision)
-
-
-def _read_revision(connection: Connection) -> str | None:
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    return context.get_current_revision()
-
-
-async def is_current(engine: AsyncEngine) -> bool:
-    """Whether the schema is not older than the code. A newer one is fine: migrations are additive."""
-    revision = await current_revision(engine)
-    if revision is None:
-        return False
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    return revision == newest_revision() or revision not in known
 
 
 async def _run(engine: AsyncEngine, metadata: MetaData, act: Callable[[Config], None]) -> None:
@@ -74,7 +46,5 @@ async def _run(engine: AsyncEngine, metadata: MetaData, act: Callable[[Config], 
 
 def describe(connection: Connection, metadata: MetaData) -> list[Any]:
     """What autogenerate would still change: empty when the schema equals the metadata."""
-    from alembic.autogenerate import compare_metadata
-
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
     return list(compare_metadata(context, metadata))

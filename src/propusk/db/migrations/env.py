@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from propusk.db.migrate import VERSION_TABLE
+from propusk.db.revision import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

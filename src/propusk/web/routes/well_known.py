@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from propusk.crypto.keyring import JWKS_MAX_AGE
 from propusk.db.dialect import is_away
-from propusk.db.migrate import is_current
+from propusk.db.revision import is_current
 from propusk.errors import Unavailable
 from propusk.web.context import auth_of
 from propusk.web.openapi import refuses
