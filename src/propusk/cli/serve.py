@@ -8,7 +8,7 @@ import click
 import uvicorn
 from fastapi import FastAPI
 
-from propusk.auth import create_auth
+from propusk.auth import Auth, create_auth
 from propusk.cli.run import Refused, describe_database, load_settings, require_schema, run
 from propusk.cli.settings_list import Sources, source_of, sources
 from propusk.db.revision import is_current
