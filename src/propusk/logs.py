@@ -1,4 +1,4 @@
-"""Logs: JSON lines in production, readable ones in development. One line an event, escaped and cut, with request ids."""
+"""Logs: JSON lines in production, readable ones in development. One line an event, escaped, cut, with request ids."""
 
 import logging
 import sys

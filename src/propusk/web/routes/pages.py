@@ -23,8 +23,7 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-_HOME = """<p>Authentication and user management: accounts, sessions and tokens for the applications that trust this server.
-</p>
+_HOME = """<p>Authentication and user management: accounts, sessions and tokens for the apps that trust this server.</p>
 <ul>
 <li><a href="docs">The API, to try out</a></li>
 <li><a href="openapi.json">The same as an OpenAPI document</a></li>
