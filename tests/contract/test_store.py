@@ -1,0 +1,162 @@
+"""What every `Store` promises, whatever it keeps its counters in."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import pytest
+
+from propusk.errors import TooManyRequests
+from propusk.settings import Limit
+from propusk.store import Hit, Store, check_limits
+from tests.kit import House
+
+MINUTE = Limit(3, timedelta(minutes=1))
+HOUR = Limit(5, timedelta(hours=1))
+
+
+@pytest.fixture
+def store(house: House) -> Store:
+    return house.auth.store
+
+
+@pytest.fixture
+def now(house: House) -> datetime:
+    return house.clock()
+
+
+async def count(store: Store, hit: Hit, now: datetime) -> int:
+    return (await store.hit([hit], now=now))[hit.key][0]
+
+
+async def test_hits_are_counted_by_name_and_by_whom(store: Store, now: datetime) -> None:
+    ada, eve, other = Hit("login", "ada", MINUTE), Hit("login", "eve", MINUTE), Hit("refresh", "ada", MINUTE)
+
+    assert [await count(store, hit, now) for hit in (ada, ada, eve, other, ada)] == [1, 2, 1, 1, 3]
+
+
+async def test_names_that_run_together_are_two(store: Store, now: datetime) -> None:
+    assert await count(store, Hit("ab", "c", MINUTE), now) == 1
+    assert await count(store, Hit("a", "bc", MINUTE), now) == 1
+
+
+async def test_a_window_ends_when_it_was_said_to(store: Store, now: datetime) -> None:
+    hit = Hit("login", "ada", MINUTE)
+    first = await store.hit([hit], now=now)
+    second = await store.hit([hit], now=now + timedelta(seconds=59, microseconds=999_999))
+    third = await store.hit([hit], now=now + timedelta(seconds=60))
+
+    assert first == {hit.key: (1, now + timedelta(minutes=1))}
+    assert second == {hit.key: (2, now + timedelta(minutes=1))}
+    assert third == {hit.key: (1, now + timedelta(minutes=2))}
+
+
+async def test_several_counters_are_hit_at_once(store: Store, now: datetime) -> None:
+    hits = [Hit("a", "x", MINUTE), Hit("b", "x", HOUR), Hit("c", "x", HOUR)]
+    await store.hit(hits[1:2], now=now)
+
+    counted = await store.hit(hits, now=now)
+
+    assert [counted[hit.key][0] for hit in hits] == [1, 2, 1]
+    assert [counted[hit.key][1] - now for hit in hits] == [MINUTE.window, HOUR.window, HOUR.window]
+
+
+async def test_hits_at_the_same_moment_are_all_counted(store: Store, now: datetime) -> None:
+    both = [Hit("a", "x", MINUTE), Hit("b", "x", HOUR)]
+
+    answers = await asyncio.gather(*(store.hit(both[:: 1 - 2 * (n % 2)], now=now) for n in range(40)))
+
+    for hit in both:
+        assert sorted(answer[hit.key][0] for answer in answers) == list(range(1, 41))
+
+
+async def test_a_hit_can_be_given_back(store: Store, now: datetime) -> None:
+    hit, other = Hit("login", "ada", MINUTE), Hit("login", "eve", MINUTE)
+    for _ in range(3):
+        await store.hit([hit, other], now=now)
+
+    await store.give_back([hit], now=now)
+
+    assert [await count(store, hit, now), await count(store, other, now)] == [3, 4]
+
+
+async def test_a_counter_can_be_cleared(store: Store, now: datetime) -> None:
+    hit, other = Hit("login", "ada", MINUTE), Hit("network", "x", MINUTE)
+    for _ in range(3):
+        await store.hit([hit, other], now=now)
+
+    await store.give_back([other], clear=[hit], now=now)
+
+    assert [await count(store, hit, now), await count(store, other, now)] == [1, 3]
+
+
+async def test_nothing_is_given_back_below_nothing(store: Store, now: datetime) -> None:
+    hit = Hit("login", "ada", MINUTE)
+    await store.give_back([hit], now=now)
+    await store.hit([hit], now=now)
+    for _ in range(3):
+        await store.give_back([hit], now=now)
+
+    assert await count(store, hit, now) == 1
+
+
+async def test_a_window_that_has_passed_takes_nothing_back(store: Store, now: datetime) -> None:
+    hit = Hit("login", "ada", MINUTE)
+    await store.hit([hit], now=now)
+
+    await store.give_back([hit], clear=[hit], now=now + timedelta(minutes=2))
+
+    assert await count(store, hit, now + timedelta(minutes=2)) == 1
+
+
+async def test_a_limit_lets_its_count_pass_and_no_more(store: Store, now: datetime) -> None:
+    hit = Hit("login", "ada", MINUTE)
+    for _ in range(3):
+        await check_limits(store, [hit], now=now)
+
+    with pytest.raises(TooManyRequests) as refusal:
+        await check_limits(store, [hit], now=now + timedelta(seconds=20.5))
+
+    assert refusal.value.retry_after == timedelta(seconds=39.5)
+    assert refusal.value.headers() == {"Retry-After": "40"}
+
+
+async def test_the_longest_wait_among_the_limits_that_were_passed_is_told(store: Store, now: datetime) -> None:
+    short, long, calm = (
+        Hit("a", "x", Limit(1, MINUTE.window)),
+        Hit("b", "x", Limit(1, HOUR.window)),
+        Hit("c", "x", HOUR),
+    )
+    await check_limits(store, [short, long, calm], now=now)
+
+    with pytest.raises(TooManyRequests) as refusal:
+        await check_limits(store, [short, long, calm], now=now)
+
+    assert refusal.value.retry_after == HOUR.window
+
+
+async def test_of_many_at_once_no_more_than_the_limit_pass(store: Store, now: datetime) -> None:
+    hit = Hit("login", "ada", HOUR)
+
+    answers = await asyncio.gather(*(check_limits(store, [hit], now=now) for _ in range(30)), return_exceptions=True)
+
+    assert answers.count(None) == 5
+    assert sum(isinstance(answer, TooManyRequests) for answer in answers) == 25
+
+
+async def test_a_count_is_kept_though_its_use_case_is_rolled_back(house: House, now: datetime) -> None:
+    hit = Hit("login", "ada", MINUTE)
+    async with house.auth.sessions() as db:
+        ctx = house.auth.context(db, await house.auth.keys.current())
+        await ctx.store.hit([hit], now=now)
+        await db.rollback()
+
+    assert await count(house.auth.store, hit, now) == 2
+
+
+async def test_keys_have_one_size_and_do_not_tell_whom_they_count(house: House, now: datetime) -> None:
+    for who in ("zq7canary@example.com", "x" * 100_000, "💥", ""):
+        await house.auth.store.hit([Hit("login", who, MINUTE)], now=now)
+
+    rows = await house.rows("counters")
+    assert {len(bytes(row["key"])) for row in rows} == {32}
+    assert "zq7canary" not in str(rows)
