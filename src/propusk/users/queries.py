@@ -1,5 +1,6 @@
 """SQL about users, one statement a function."""
 
+import re
 import unicodedata
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
@@ -111,14 +112,17 @@ async def list_users(
     if before is not None:
         wanted.append(or_(u.created_at < before[0], and_(u.created_at == before[0], u.id < before[1])))
     if q:
-        prefix = unicodedata.normalize("NFC", q).lower()
+        text = unicodedata.normalize("NFC", q)
+        prefix = text.lower()
+        # Folded on both sides by the database: its idea of lower case is not Python's.
+        pattern = func.lower(re.sub("([/%_])", r"/\1", text) + "%")
         wanted.append(
             or_(
                 u.email_key.startswith(prefix, autoescape=True),
                 # An international domain is in the key as A-labels, and nobody searches for these.
-                func.lower(u.email).startswith(prefix, autoescape=True),
+                func.lower(u.email).like(pattern, escape="/"),
                 u.username_key.startswith(prefix, autoescape=True),
-                func.lower(u.name).startswith(prefix, autoescape=True),
+                func.lower(u.name).like(pattern, escape="/"),
             )
         )
     wanted += [u[name] == value for name, value in (flags or {}).items()]
