@@ -283,6 +283,13 @@ async def test_a_prefix_finds_address_username_and_name_without_regard_to_case(h
     assert len(await listed(root, q="")) == 5
 
 
+async def test_a_name_is_found_as_it_stands_whatever_its_script(house: House) -> None:
+    root = await house.superuser()
+    for n, name in enumerate(("ΟΔΟΣ", "İstanbul", "STRASSE ẞ", "Ǆ", "山田太郎", "🐎 Horse")):
+        await make_users(house, {"email": f"u{n}@example.com", "name": name})
+        assert await listed(root, q=name) == [f"u{n}@example.com"], name
+
+
 async def test_t45_wildcards_of_sql_are_letters_here(house: House) -> None:
     root = await house.superuser()
     await make_users(
