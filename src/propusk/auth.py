@@ -38,11 +38,11 @@ class Auth:
         self.tables = build_tables()
         self.clock: Clock = clock or DatabaseClock()
         self.entropy = entropy
-        secrets = load_secret_keys(settings)
-        private = load_private_keys(settings)
         gate = threading.Lock()
         self.engine = _connect(settings, pool_size=10, durable=True, gate=gate)
         self._counter_engine = _connect(settings, pool_size=4, durable=False, gate=gate)
+        secrets = load_secret_keys(settings)
+        private = load_private_keys(settings)
         self.store: Store = SqlStore(self._counter_engine, self.tables.counters)
         self.sessions = session_factory(self.engine)
         self.keys = Keys(

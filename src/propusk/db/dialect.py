@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from socket import gaierror
 from typing import Any
 
 from sqlalchemy import Select, Table, bindparam, insert, select, text
@@ -106,12 +107,12 @@ def is_away(error: BaseException) -> bool:
     """Whether the database was away, busy or gave up on a lock: worth another try, and no fault of the request."""
     if isinstance(error, IntegrityError):
         return False
-    if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, TimeoutError)):
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, gaierror, TimeoutError)):
         return True
     if isinstance(error, DBAPIError):
-        # PostgreSQL: class 40 (rollback), 53 (resources), 55 (lock), 57 (shutdown, time-out), 08 (connection).
+        # PostgreSQL: 08 connection, 28 login refused, 3D no such database, 40 rollback, 53 resources, 55 lock, 57 shutdown.
         state = getattr(error.orig, "sqlstate", None) or ""
-        return error.connection_invalidated or state[:2] in {"08", "40", "53", "55", "57"}
+        return error.connection_invalidated or state[:2] in {"08", "28", "3D", "40", "53", "55", "57"}
     return False
 
 
