@@ -110,7 +110,7 @@ def is_away(error: BaseException) -> bool:
     if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, gaierror, TimeoutError)):
         return True
     if isinstance(error, DBAPIError):
-        # PostgreSQL: 08 connection, 28 login refused, 3D no such database, 40 rollback, 53 resources, 55 lock, 57 shutdown.
+        # PostgreSQL: 08 connection, 28 login, 3D no such database, 40 rollback, 53 resources, 55 lock, 57 shutdown.
         state = getattr(error.orig, "sqlstate", None) or ""
         return error.connection_invalidated or state[:2] in {"08", "28", "3D", "40", "53", "55", "57"}
     return False
