@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,19 +102,10 @@ def nodes_on(
 
 
 @pytest.fixture
-def new_backend(tmp_path: Path) -> Iterator[Callable[[str], Backend]]:
-    """Makes empty databases that the test has for itself."""
-    made: list[Backend] = []
-
-    def make(name: str) -> Backend:
-        folder = tmp_path / f"database{len(made)}"
-        folder.mkdir()
-        made.append(make_backend(name, folder, f"own_{os.getpid()}_{next(_labels)}"))
-        return made[-1]
-
-    yield make
-    for backend in made:
-        drop_backend(backend)
+def server_backend(server_database: str, tmp_path: Path) -> Iterator[Backend]:
+    """An empty database on a server, which the test has for itself."""
+    with backend_of_its_own(server_database, tmp_path) as backend:
+        yield backend
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,9 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
+PORTS = {"postgresql": 5432, "mariadb": 3306}
+"""Where the servers of the tests listen."""
+
 
 class Proxy:
     """Forwards TCP connections to a port of this machine, from a thread of its own.

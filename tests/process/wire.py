@@ -154,10 +154,17 @@ async def together(wires: Sequence[Wire], requests: Sequence[Ask]) -> list[Answe
     return list(await asyncio.gather(*(wire.receive() for wire in wires)))
 
 
-async def once(port: int, request: Ask) -> Answer:
-    """A request on a connection of its own."""
-    wire = await Wire.open(port)
+async def once(port: int, request: Ask, *, source: str | None = None) -> Answer:
+    """A request on a connection of its own, from `source` (any of 127.0.0.0/8)."""
+    wire = await Wire.open(port, source=source)
     try:
         return await wire.ask(request)
     finally:
         await wire.close()
+
+
+async def timed(port: int, request: Ask) -> tuple[Answer, float]:
+    """The answer to a request on a connection of its own, and after how many seconds it came."""
+    begun = time.monotonic()
+    answer = await once(port, request)
+    return answer, time.monotonic() - begun

@@ -15,5 +15,5 @@ async def complete_login(ctx: Context, user: User, *, methods: tuple[str, ...]) 
         methods: what was proven, in the words of RFC 8176.
     """
     session, user = await start_session(ctx, user, methods)
-    await publish(ctx, LoggedIn(user_id=user.id, session_id=session.id))
+    await publish(ctx, LoggedIn(user_id=user.id, actor_id=user.id, session_id=session.id))
     return issue_tokens(ctx, session, user, key=ctx.keyring.secrets.newest)

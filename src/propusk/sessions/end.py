@@ -13,7 +13,7 @@ async def log_out(ctx: Context, *, session_id: UUID, user_id: UUID) -> bool:
     """End a session by its own credential; False when it had ended already."""
     if not await queries.claim_end(ctx, session_id, user_id):
         return False
-    await publish(ctx, LoggedOut(user_id=user_id, session_id=session_id))
+    await publish(ctx, LoggedOut(user_id=user_id, actor_id=user_id, session_id=session_id))
     return True
 
 

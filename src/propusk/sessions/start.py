@@ -28,7 +28,8 @@ async def start_session(ctx: Context, user: User, methods: tuple[str, ...]) -> t
         raise InvalidCredentials
     for surplus in await queries.find_surplus_sessions(ctx, user.id, keep=ctx.settings.max_sessions_per_user):
         if await queries.claim_end(ctx, surplus, user.id):
-            await publish(ctx, SessionEnded(user_id=user.id, session_id=surplus, detail="too many sessions"))
+            event = SessionEnded(user_id=user.id, actor_id=user.id, session_id=surplus, detail="too many sessions")
+            await publish(ctx, event)
     return session, replace(user, last_login_at=ctx.now)
 
 

@@ -48,8 +48,15 @@ async def update_user(ctx: Context, user_id: UUID, values: Mapping[str, Any]) ->
     try:
         return await changed(ctx.db, update(users).where(users.c.id == user_id).values(**values)) == 1
     except IntegrityError as error:
-        # All three databases name the constraint or the column in their message.
-        raise UsernameTaken if "username_key" in str(error.orig) else EmailTaken from None
+        raise _taken(values, error) from None
+
+
+def _taken(values: Mapping[str, Any], error: IntegrityError) -> EmailTaken | UsernameTaken:
+    if "username_key" not in values:
+        return EmailTaken()
+    # With both at once, the message decides: all three databases name the constraint or the column in it.
+    names = ("users_username_key", "users.username_key")
+    return UsernameTaken() if "email_key" not in values or any(n in str(error.orig) for n in names) else EmailTaken()
 
 
 async def record_login(ctx: Context, user_id: UUID) -> bool:

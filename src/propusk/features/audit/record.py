@@ -1,7 +1,6 @@
 """One subscriber writes them all."""
 
 import re
-from uuid import UUID
 
 from propusk.context import Context
 from propusk.crypto.secrets import new_id
@@ -19,17 +18,12 @@ async def record_event(ctx: Context, event: Event) -> None:
             "kind": kind_of(event),
             "outcome": event.outcome,
             "user_id": event.user_id,
-            "actor_id": event.actor_id or _self(event),
+            "actor_id": event.actor_id,
             "session_id": event.session_id,
             "ip": ctx.client.ip,
             "detail": event.detail,
         },
     )
-
-
-def _self(event: Event) -> UUID | None:
-    """People act for themselves unless the event says otherwise. But who failed to prove who they are is nobody yet."""
-    return event.user_id if event.outcome == "success" else None
 
 
 def kind_of(event: Event) -> str:

@@ -32,7 +32,7 @@ async def change_password(ctx: Context, *, principal: Principal, current_passwor
     if not await queries.claim_hash(ctx, user.id, old=stored, new=hashed):
         raise WrongPassword
     await end_all_sessions(ctx, user_id=user.id, actor_id=user.id, keep=principal.session.id)
-    await publish(ctx, PasswordChanged(user_id=user.id, session_id=principal.session.id))
+    await publish(ctx, PasswordChanged(user_id=user.id, actor_id=user.id, session_id=principal.session.id))
 
 
 async def prove_password(ctx: Context, *, principal: Principal, password: str) -> str:

@@ -35,7 +35,7 @@ async def register_with_password(
     hashed = await _hash_new(ctx, email=email, password=password, username=username, name=name)
     user = await create_user(ctx, email=email, username=username, name=name, profile=profile)
     await queries.insert_hash(ctx, user.id, hashed)
-    await publish(ctx, UserRegistered(user_id=user.id))
+    await publish(ctx, UserRegistered(user_id=user.id, actor_id=user.id))
     return user
 
 
