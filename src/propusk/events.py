@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """The root of all. `actor_id` is who did it; None for the operator at the command line, and for who proved nothing."""
+    """The root of all. `actor_id` is who did it; None for the operator's command line and for who proved nothing."""
 
     user_id: UUID | None
     actor_id: UUID | None = None
