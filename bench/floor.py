@@ -27,7 +27,7 @@ class FloorUser(BaseModel):
 
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-ADA = {
+ADA: dict[str, Any] = {
     "id": UUID("01a1fc60-1262-7038-8df6-ce128a816a3d"),
     "email": "ada@example.com",
     "username": "ada",
