@@ -406,3 +406,26 @@ async def test_the_keys_cannot_be_had_before_they_were_read(house: House) -> Non
     elsewhere = settings.model_copy(update={"signing_key_file": settings.data_dir / "gone.pem"})
     with pytest.raises(Unavailable):
         await keys_by(house, elsewhere).current()
+
+
+async def test_t57_a_node_that_missed_a_rotation_goes_on_being_believed(make_house: MakeHouse, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.pem", tmp_path / "second.pem"
+    key = generate_key(Algorithm.EDDSA)
+    for file in (first, second):
+        file.touch(0o600)
+        file.write_bytes(key.pem)
+    clock = FakeClock()
+    rotated = await make_house(clock=clock, signing_key_file=first)
+    lagging = await make_house(clock=clock, signing_key_file=second)
+    await rotated.do(rotate_keys)
+    await rotated.register("ada@example.com")
+
+    for _ in range(4):
+        clock.tick(minutes=6)
+        for house in (rotated, lagging):
+            await house.auth.keys.load()
+        tokens = [(await house.log_in("ada@example.com")).bearer for house in (rotated, lagging)]
+        for house in (rotated, lagging):
+            await house.auth.keys.load()
+            answers = [await house.client.get("/users/me", headers=bearer) for bearer in tokens]
+            assert [answer.status_code for answer in answers] == [200, 200]

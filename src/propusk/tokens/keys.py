@@ -99,19 +99,35 @@ class Keys:
         private = await asyncio.to_thread(self._read_private)
         now = self._clock()
         async with self._sessions() as db:
-            known = {key.kid: key for key in await queries.list_public_keys(db, self._tables.signing_keys)}
-            if new := [key for key in private if key.kid not in known and key.kid not in self._published]:
-                for key in new:
-                    await queries.publish_key(db, self._tables.signing_keys, key, now)
+            known = await queries.list_public_keys(db, self._tables.signing_keys)
+            if await self._publish(db, private, known, now):
                 await db.commit()
-                # A revoked key is not among the known ones, and stays so.
-                self._published |= {key.kid for key in new}
-                known = {key.kid: key for key in await queries.list_public_keys(db, self._tables.signing_keys)}
-        public = {kid: key for kid, key in known.items() if not self._is_over(key, now)}
+                known = await queries.list_public_keys(db, self._tables.signing_keys)
+        public = {key.kid: key for key in known if not self._is_over(key, now)}
         ring = replace(self._ring, private=private, public=public)
         if ring != self._ring:
             self._ring = ring
         self._loaded = started
+
+    async def _publish(
+        self, db: AsyncSession, private: tuple[PrivateKey, ...], known: list[PublicKey], now: datetime
+    ) -> bool:
+        """Let the installation know our keys; says whether it did not."""
+        kids = {key.kid for key in known}
+        # A revoked key is not among the known ones, and stays so: it is published once and no more.
+        new = [key for key in private if key.kid not in kids | self._published]
+        for key in new:
+            await queries.publish_key(db, self._tables.signing_keys, key, now)
+        self._published |= {key.kid for key in new}
+        newest = next((key.kid for key in private if key.algorithm is self._settings.token_algorithm), None)
+        lagging = [
+            key.kid for key in known if key.kid == newest and key.retired_at is not None and key.retired_at <= now
+        ]
+        if lagging:
+            # Another node rotated and we have no newer key: better an old key than tokens that nobody accepts.
+            log.warning("our newest signing key was retired by another node: give this node the new key file")
+            await queries.keep_keys(db, self._tables.signing_keys, lagging)
+        return bool(new or lagging)
 
     def _read_private(self) -> tuple[PrivateKey, ...]:
         """The private keys; the file is parsed again only when it has changed (an RSA key takes its time)."""

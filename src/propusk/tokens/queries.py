@@ -40,6 +40,11 @@ async def retire_keys(db: AsyncSession, signing_keys: Table, kids: Sequence[str]
     await changed(db, update(signing_keys).where(k.kid.in_(kids), k.retired_at.is_(None)).values(retired_at=at))
 
 
+async def keep_keys(db: AsyncSession, signing_keys: Table, kids: Sequence[str]) -> None:
+    """These keys are not retired after all."""
+    await changed(db, update(signing_keys).where(signing_keys.c.kid.in_(kids)).values(retired_at=None))
+
+
 async def revoke_key(db: AsyncSession, signing_keys: Table, kid: str, now: datetime) -> bool:
     """Revoke a key; False when there is none of this id, or it was revoked before."""
     k = signing_keys.c
