@@ -7,25 +7,27 @@ from typing import Any, Self
 
 PORTS = {"postgresql": 5432, "mariadb": 3306}
 """Where the servers of the tests listen."""
+COMMITS = {"postgresql": b"COMMIT;", "mariadb": b"\x03COMMIT"}
+"""A commit on the wire; MariaDB's begins with the number of its command, as SET AUTOCOMMIT is none."""
 
 
 class Proxy:
-    """Forwards TCP connections to a port of this machine, from a thread of its own.
+    """Forwards TCP connections to a database of this machine, from a thread of its own.
 
     Args:
-        target: the port to forward to.
+        database: which, by its name.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, database: str) -> None:
         self.port = 0
-        self._target = target
+        self._target = PORTS[database]
+        self._commit = COMMITS[database]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_cut = False
-        self._marker: bytes | None = None
-        self._left = 0
+        self._commits_left: int | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -47,11 +49,15 @@ class Proxy:
         self._run(self._call(self._to_server.clear))
         self._run(self._call(self._to_client.clear))
 
-    def hold_replies_after(self, marker: bytes, *, times: int) -> None:
-        """Once the service has sent `marker` so often, forward what it sends but no reply of the database."""
+    def url(self, direct: str) -> str:
+        """The URL of a database, through here."""
+        return direct.replace("127.0.0.1", f"127.0.0.1:{self.port}")
+
+    def hold_replies_after_commit(self, number: int) -> None:
+        """Once so many commits were sent, forward what the service sends but no reply of the database."""
 
         def arm() -> None:
-            self._marker, self._left = marker, times
+            self._commits_left = number
 
         self._run(self._call(arm))
 
@@ -111,10 +117,10 @@ class Proxy:
             writer.close()
 
     def _look(self, data: bytes) -> None:
-        if self._marker is not None and self._marker in data:
-            self._left -= 1
-            if self._left <= 0:
-                self._marker = None
+        if self._commits_left is not None and self._commit in data:
+            self._commits_left -= 1
+            if self._commits_left == 0:
+                self._commits_left = None
                 self._to_client.clear()
 
     async def _stop(self) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from tests.process.people import (
     refresh,
     register,
 )
-from tests.process.proxy import PORTS, Proxy
+from tests.process.proxy import Proxy
 from tests.process.service import NO_LIMITS, Service
 from tests.process.wire import Answer, Ask, Wire, once
 
@@ -165,24 +164,16 @@ async def test_t22_killed_after_the_advance_it_answers_the_retry_with_the_succes
     await lose_an_answer(mortal)
 
 
-@asynccontextmanager
-async def served_through(proxy: Proxy, backend: Backend, folder: Path) -> AsyncIterator[Service]:
-    port = PORTS[backend.name]
-    env = {**NO_LIMITS, **PATIENT, "PROPUSK_DATABASE_URL": backend.url.replace("127.0.0.1", f"127.0.0.1:{proxy.port}")}
-    assert f":{port}/" not in env["PROPUSK_DATABASE_URL"]
-    with Service(folder, env=env) as service:
-        yield service
-
-
 async def test_t22_killed_between_commit_and_answer_it_answers_the_retry_with_the_successor(
     server_backend: Backend, tmp_path: Path
 ) -> None:
     records = Records(server_backend.url)
-    with Proxy(PORTS[server_backend.name]) as proxy:
-        async with served_through(proxy, server_backend, tmp_path) as service:
+    with Proxy(server_backend.name) as proxy:
+        env = {**NO_LIMITS, **PATIENT, "PROPUSK_DATABASE_URL": proxy.url(server_backend.url)}
+        with Service(tmp_path, env=env) as service:
             one = await (await new_person(service.port)).log_in()
             # The first commit of a refresh is that of its limit. The second arrives; that it did is never told.
-            proxy.hold_replies_after(b"COMMIT", times=2)
+            proxy.hold_replies_after_commit(2)
             wire = await Wire.open(service.port)
             wire.send(refresh(one.refresh).encode())
             for _ in range(100):

@@ -53,13 +53,13 @@ async def count_hits(
     values: dict[str, Any] = {"now": now}
     for n, (key, end) in enumerate(sorted(hits)):
         values |= {f"key{n}": key, f"end{n}": end}
-    upsert = _upsert_text(connection.dialect.name, counters, len(hits))
-    if connection.dialect.name == "mysql":
-        await connection.execute(upsert, values)
+    dialect: Any = connection.dialect
+    name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
+    rows = await connection.execute(_upsert_text(name, counters, len(hits)), values)
+    if name == "mysql":
+        # MySQL knows no RETURNING; within the transaction nobody else has counted since.
         c = counters.c
         rows = await connection.execute(select(c.key, c.count, c.resets_at).where(c.key.in_([k for k, _ in hits])))
-    else:
-        rows = await connection.execute(upsert, values)
     return {bytes(key): (count, end) for key, count, end in rows}
 
 
@@ -67,12 +67,13 @@ async def count_hits(
 def _upsert_text(dialect: str, counters: Table, size: int) -> Any:
     """The upsert in the dialect's own words: SQLAlchemy would compile an INSERT of several rows anew each time."""
     into, rows = f"INSERT INTO {counters.name}", ", ".join(f"(:key{n}, 1, :end{n})" for n in range(size))
-    if dialect == "mysql":
-        # MariaDB assigns from left to right, so the count must look at the end of the window before it moves.
+    if dialect in ("mysql", "mariadb"):
+        # Both assign from left to right, so the count must look at the end of the window before it moves.
         sql = (
             f"{into} (`key`, `count`, resets_at) VALUES {rows}"
             " ON DUPLICATE KEY UPDATE `count` = IF(resets_at <= :now, 1, `count` + 1),"
             " resets_at = IF(resets_at <= :now, VALUES(resets_at), resets_at)"
+            + (" RETURNING `key`, `count`, resets_at" if dialect == "mariadb" else "")
         )
     else:
         sql = (

@@ -57,20 +57,20 @@ def connect(
 
     Args:
         pool_size: most connections at once.
-        durable: False for the short-lived counters: their commits need not survive a power cut, so they do not
-            wait for the disk where the database can be told so.
+        durable: False for the short-lived counters, each a statement of its own: they need no transaction, and as
+            they need not survive a power cut, they do not wait for the disk, where the database can be told so.
         gate: where the writers of one process to one SQLite file wait for each other.
     """
     options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 5, "hide_parameters": True}
+    alone: dict[str, Any] = {} if durable else {"isolation_level": "AUTOCOMMIT"}
     match url.get_backend_name():
         case "sqlite":
             opening = partial(open_connection, str(url.database), gate or threading.Lock())
-            engine = create_async_engine(url, async_creator=opening, **options)
+            engine = create_async_engine(url, async_creator=opening, **alone, **options)
             _prepare_sqlite(engine, durable=durable)
         case "postgresql":
-            engine = create_async_engine(
-                _with_ssl(url), connect_args=_postgresql_arguments(durable=durable), pool_recycle=1800, **options
-            )
+            arguments = _postgresql_arguments(durable=durable)
+            engine = create_async_engine(_with_ssl(url), connect_args=arguments, pool_recycle=1800, **alone, **options)
         case _:
             engine = create_async_engine(
                 url.update_query_dict({"charset": "utf8mb4"}),
@@ -80,7 +80,16 @@ def connect(
                 pool_recycle=1800,
                 **options,
             )
+            event.listen(engine.sync_engine, "do_connect", _connect_mysql)
     return engine
+
+
+def _connect_mysql(dialect: Any, _record: object, arguments: Any, keywords: Any) -> Any:
+    """Connect; asyncmy says `RuntimeError` of a connection that is reset while it is made."""
+    try:
+        return dialect.connect(*arguments, **keywords)
+    except RuntimeError as error:
+        raise ConnectionResetError("the connection was lost while it was made") from error
 
 
 def _postgresql_arguments(*, durable: bool) -> dict[str, Any]:

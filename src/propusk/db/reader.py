@@ -129,6 +129,10 @@ class _Batches:
             except BaseException as error:
                 # Every waiter must hear of it, whatever it was, or it would wait for ever.
                 _settle(batch, failure=error)
+                if isinstance(error, TimeoutError):
+                    # Who came meanwhile has waited as long, and would wait as long again.
+                    late, self._waiting = self._waiting, {}
+                    _settle(late, failure=error)
                 if not isinstance(error, Exception):
                     raise
                 log.warning("liveness read failed", exc_info=error)

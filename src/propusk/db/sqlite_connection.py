@@ -64,6 +64,7 @@ class OneTripConnection(aiosqlite.Connection):
         super().__init__(connect, iter_chunk_size=64)
         self._gate = gate
         self._is_writer = False
+        self._is_busy = False
 
     def cursor(self) -> OneTripCursor:  # type: ignore[override]
         """A cursor; costs nothing."""
@@ -71,6 +72,7 @@ class OneTripConnection(aiosqlite.Connection):
 
     async def in_thread(self, sql: str, run: Run) -> Found:
         """Run a statement on a cursor of its own; rows, description, rowcount and lastrowid."""
+        self._is_busy = True
         found: Found = await self._execute(self._run, sql, run)  # type: ignore[no-untyped-call]
         return found
 
@@ -84,6 +86,10 @@ class OneTripConnection(aiosqlite.Connection):
 
     async def close(self) -> None:
         """Close; an open transaction is rolled back by SQLite."""
+        if self._is_busy:
+            # Whoever asked gave up, and the thread may be waiting for a writer: it closes by itself when it is done.
+            self.stop()
+            return
         if self._connection is not None:
             await self._execute(self._end, self._conn.rollback)  # type: ignore[no-untyped-call]
         await super().close()
@@ -97,8 +103,14 @@ class OneTripConnection(aiosqlite.Connection):
     # What follows runs in the connection's thread.
 
     def _run(self, sql: str, run: Run) -> Found:
-        if not self._is_writer and not sql.lstrip()[:6].upper().startswith(("SELECT", "PRAGMA")):
-            self._enter()
+        try:
+            if not self._is_writer and not sql.lstrip()[:6].upper().startswith(("SELECT", "PRAGMA")):
+                self._enter()
+            return self._fetch(run)
+        finally:
+            self._is_busy = False
+
+    def _fetch(self, run: Run) -> Found:
         cursor = self._conn.cursor()
         try:
             run(cursor)

@@ -76,7 +76,7 @@ class Keys:
         if age >= RELOAD.total_seconds():
             task = self._start_loading()
             if age >= STALE.total_seconds():
-                await asyncio.wait([task], timeout=5)
+                await asyncio.wait([task], timeout=3)
                 if self._monotonic() - self._loaded >= STALE.total_seconds():
                     raise Unavailable
         return self._ring
@@ -88,7 +88,9 @@ class Keys:
 
     async def _load_or_log(self) -> None:
         try:
-            await self.load()
+            # A database that hangs must not keep us from trying again.
+            async with asyncio.timeout(5):
+                await self.load()
         except Exception:
             log.exception("the signing keys could not be read")
 

@@ -1,5 +1,6 @@
 """The boundary: one request, one transaction. Only here is anything committed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -12,6 +13,9 @@ from propusk.context import Client, Context
 from propusk.db.dialect import is_away
 from propusk.errors import AuthError, Unavailable
 from propusk.web.client import client_address, network_of, user_agent
+
+DEADLINE = 10.0
+"""Seconds that a use case may take, waiting included: a database can hang in ways that no driver's time-out covers."""
 
 
 def auth_of(connection: HTTPConnection) -> Auth:
@@ -36,22 +40,29 @@ async def get_context(connection: HTTPConnection) -> AsyncIterator[Context]:
     """A context in a transaction of its own: committed before the answer leaves, rolled back by a refusal.
 
     Raises:
-        Unavailable: the database is away. Nothing is acknowledged that was not committed.
+        Unavailable: the database is away, or it took too long. Nothing is acknowledged that was not committed.
     """
     auth = auth_of(connection)
     keyring = await auth.keys.current()
-    async with auth.sessions() as db:
-        try:
-            yield auth.context(db, keyring, client_of(connection, auth))
-            await db.commit()
-        except AuthError as refusal:
-            await settle(db, refusal)
-            raise
-        except BaseException as error:
-            await db.rollback()
-            if is_away(error):
-                raise Unavailable from error
-            raise
+    try:
+        async with asyncio.timeout(DEADLINE), auth.sessions() as db:
+            try:
+                yield auth.context(db, keyring, client_of(connection, auth))
+                await db.commit()
+            except AuthError as refusal:
+                await settle(db, refusal)
+                raise
+            except asyncio.CancelledError:
+                # Nobody knows what is on its way: the connection must not be used again, not even to roll back.
+                await db.invalidate()
+                raise
+            except BaseException:
+                await db.rollback()
+                raise
+    except Exception as error:
+        if is_away(error):
+            raise Unavailable from error
+        raise
 
 
 async def settle(db: AsyncSession, refusal: AuthError) -> None:

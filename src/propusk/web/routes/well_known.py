@@ -1,5 +1,7 @@
 """What verifiers and orchestrators ask."""
 
+import asyncio
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,7 +36,8 @@ async def get_readyz(request: Request, response: Response) -> Health:
     """Readiness: the database answers and its schema is not older than the code."""
     auth = auth_of(request)
     try:
-        ready = await is_current(auth.engine)
+        async with asyncio.timeout(5):
+            ready = await is_current(auth.engine)
     except Exception as error:
         if is_away(error):
             raise Unavailable("The database is away.") from error
