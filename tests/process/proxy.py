@@ -21,13 +21,13 @@ class Proxy:
     def __init__(self, database: str) -> None:
         self.port = 0
         self._target = PORTS[database]
-        self._commit = COMMITS[database]
+        self.commit = COMMITS[database]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_cut = False
-        self._commits_left: int | None = None
+        self._markers: list[bytes] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -53,13 +53,9 @@ class Proxy:
         """The URL of a database, through here."""
         return direct.replace("127.0.0.1", f"127.0.0.1:{self.port}")
 
-    def hold_replies_after_commit(self, number: int) -> None:
-        """Once so many commits were sent, forward what the service sends but no reply of the database."""
-
-        def arm() -> None:
-            self._commits_left = number
-
-        self._run(self._call(arm))
+    def hold_replies_after(self, *markers: bytes) -> None:
+        """Once the service has sent these, in this order, forward what it sends but no reply of the database."""
+        self._run(self._call(lambda: self._markers.extend(markers)))
 
     def restore(self) -> None:
         """Forward again, what was held back first."""
@@ -117,10 +113,9 @@ class Proxy:
             writer.close()
 
     def _look(self, data: bytes) -> None:
-        if self._commits_left is not None and self._commit in data:
-            self._commits_left -= 1
-            if self._commits_left == 0:
-                self._commits_left = None
+        if self._markers and self._markers[0] in data:
+            del self._markers[0]
+            if not self._markers:
                 self._to_client.clear()
 
     async def _stop(self) -> None:

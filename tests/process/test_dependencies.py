@@ -148,7 +148,7 @@ async def test_t52_a_database_that_hangs_is_a_503_in_time_and_lets_nobody_in(fra
 
 async def test_t52_an_end_of_which_the_database_does_not_tell_is_not_acknowledged(fragile: Fragile) -> None:
     guests = await invite(fragile.port)
-    fragile.proxy.hold_replies_after_commit(1)
+    fragile.proxy.hold_replies_after(fragile.proxy.commit)
     try:
         await is_unavailable(fragile.port, logout(guests.leaves.access))
     finally:
