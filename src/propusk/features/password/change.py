@@ -8,8 +8,7 @@ from propusk.errors import WrongPassword
 from propusk.events import PasswordChanged, PasswordRefused, publish
 from propusk.features.password import queries
 from propusk.features.password.guess import guess
-from propusk.features.password.policy import check_password
-from propusk.features.password.words import context_words
+from propusk.features.password.new_password import check_new_password
 from propusk.login.throttle import forgive, of_session
 from propusk.sessions.end import end_all_sessions
 from propusk.sessions.models import Principal
@@ -25,8 +24,7 @@ async def change_password(ctx: Context, *, principal: Principal, current_passwor
         TooManyRequests, Overloaded
     """
     user = principal.user
-    words = context_words(ctx, user.email, user.username, user.name)
-    check_password(ctx.settings.password, new_password, words=words, field="new_password")
+    await check_new_password(ctx, new_password, names=(user.email, user.username, user.name), field="new_password")
     stored = await prove_password(ctx, principal=principal, password=current_password)
     hashed = await ctx.passwords.hash(new_password, share=ctx.client.network)
     if not await queries.claim_hash(ctx, user.id, old=stored, new=hashed):
@@ -59,7 +57,7 @@ async def set_password(ctx: Context, *, user: User, password: str, actor_id: UUI
     Raises:
         InvalidInput, Overloaded
     """
-    check_password(ctx.settings.password, password, words=context_words(ctx, user.email, user.username, user.name))
+    await check_new_password(ctx, password, names=(user.email, user.username, user.name))
     await release(ctx.db)
     hashed = await ctx.passwords.hash(password, share=ctx.client.network)
     await queries.replace_hash(ctx, user.id, hashed)

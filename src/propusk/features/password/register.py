@@ -8,8 +8,7 @@ from propusk.db.engine import release
 from propusk.errors import RegistrationClosed
 from propusk.events import UserCreated, UserRegistered, publish
 from propusk.features.password import queries
-from propusk.features.password.policy import check_password
-from propusk.features.password.words import context_words
+from propusk.features.password.new_password import check_new_password
 from propusk.store import Hit, check_limits
 from propusk.users.models import User
 from propusk.users.register import check_free, create_user
@@ -60,7 +59,7 @@ async def create_user_with_password(
 
 async def _hash_new(ctx: Context, *, email: str | None, password: str, username: str | None, name: str | None) -> str:
     """The hash of a password that may be used; names that are taken are refused before that costs anything."""
-    check_password(ctx.settings.password, password, words=context_words(ctx, email, username, name))
+    await check_new_password(ctx, password, names=(email, username, name))
     await check_free(ctx, email=email or "", username=username)
     await release(ctx.db)
     return await ctx.passwords.hash(password, share=ctx.client.network)
