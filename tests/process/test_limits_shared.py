@@ -41,7 +41,7 @@ async def burst(wires: Wires, email: str) -> int:
 
 async def test_t04_a_burst_of_logins_is_evaluated_no_more_often_than_the_limit(limited: Town) -> None:
     person = await new_person_within_limits(limited)
-    async with await connect_to_all(limited.port, workers=WORKERS, each=50) as wires:
+    async with await connect_to_all(limited.port, 200, workers=WORKERS) as wires:
         assert await burst(wires, person) == PAIR
     right = await once(limited.port, login(person))
     assert (right.status, right.code) == (429, "too_many_requests"), "the right one came last"
@@ -57,14 +57,14 @@ async def new_person_within_limits(town: Town) -> str:
 
 
 async def test_t04_registrations_from_one_network_are_counted_over_all_workers(limited: Town) -> None:
-    async with await connect_to_all(limited.port, workers=WORKERS, each=10) as wires:
+    async with await connect_to_all(limited.port, 40, workers=WORKERS) as wires:
         answers = await together(wires, [register(new_address()) for _ in wires])
     assert sorted(answer.status for answer in answers) == [201] * REGISTER + [429] * (len(wires) - REGISTER)
 
 
 async def test_t04_refreshes_of_one_session_are_counted_over_all_workers(limited: Town) -> None:
     one = Login.of(await once(limited.port, login(await new_person_within_limits(limited))))
-    async with await connect_to_all(limited.port, workers=WORKERS, each=20) as wires:
+    async with await connect_to_all(limited.port, 80, workers=WORKERS) as wires:
         answers = await together(wires, [refresh(one.refresh)] * len(wires))
     assert sorted(answer.status for answer in answers) == [200] * REFRESH + [429] * (len(wires) - REFRESH)
 

@@ -17,7 +17,7 @@ async def race_refreshes(town: Town, *, rounds: int) -> None:
     person = await new_person(town.port)
     login = await person.log_in()
     for counter in range(1, rounds + 1):
-        async with await connect_to_all(town.port, workers=WORKERS, each=PARALLEL // WORKERS) as wires:
+        async with await connect_to_all(town.port, PARALLEL, workers=WORKERS) as wires:
             answers = await together(wires, [refresh(login.refresh)] * PARALLEL)
             assert [answer.status for answer in answers] == [200] * PARALLEL, {answer.code for answer in answers}
             logins = [Login.of(answer) for answer in answers]

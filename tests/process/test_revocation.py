@@ -57,7 +57,7 @@ class Hammer:
 
 async def revoke_and_strike(scene: Scene, act: Callable[[Scene], Awaitable[Answer]], *, strikes: int) -> None:
     """Hammer before, during and after `act`: what was begun after the acknowledgement must be refused."""
-    async with await connect_to_all(scene.town.port, workers=WORKERS, each=5) as wires:
+    async with await connect_to_all(scene.town.port, 20, workers=WORKERS) as wires:
         hammer = Hammer(wires, [login.access for login in scene.victims])
         running = asyncio.create_task(hammer.run())
         await hammer.wait_for(60)
@@ -180,7 +180,7 @@ async def test_t24_a_demoted_superuser_administers_no_more_from_the_next_request
     chief, other = await new_person(town.port), await new_person(town.port)
     await town.records.make_superusers(chief.id, other.id)
     chiefs, others = await chief.log_in(), await other.log_in()
-    async with await connect_to_all(town.port, workers=WORKERS, each=5) as wires:
+    async with await connect_to_all(town.port, 20, workers=WORKERS) as wires:
         asked = [Ask("GET", "/users?limit=1", token=others.access)] * len(wires)
         before = await asyncio.gather(*(wire.ask(request) for wire, request in zip(wires, asked, strict=True)))
         assert {answer.status for answer in before} == {200}
@@ -196,7 +196,7 @@ async def test_t24_activation_does_not_revive_old_sessions(town: Town) -> None:
     path = f"/users/{scene.owner.id}"
     revived = await once(town.port, Ask("PATCH", path, token=scene.admin.access, body={"is_active": True}))
     assert revived.json()["is_active"] is True
-    async with await connect_to_all(town.port, workers=WORKERS, each=2) as wires:
+    async with await connect_to_all(town.port, 8, workers=WORKERS) as wires:
         for wire in wires:
             assert (await wire.ask(me(scene.victims[0].access))).status == 401
             assert (await wire.ask(refresh(scene.victims[1].refresh))).status == 401

@@ -3,9 +3,9 @@
 import asyncio
 import json
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Self
 
 
@@ -115,31 +115,26 @@ async def connect(port: int, count: int, *, sources: Sequence[str] = ()) -> Wire
     )
 
 
-async def connect_to_all(port: int, *, workers: int, each: int) -> Wires:
-    """Connections until every worker has `each` of them.
+async def connect_to_all(port: int, count: int, *, workers: int) -> Wires:
+    """That many connections, at least one of them to each worker.
 
-    The kernel picks who accepts, so it may take many; and a service is ready before its last worker is.
+    The kernel picks who accepts, so it may take more; and a service is ready before its last worker is.
     """
-    kept, seen = Wires(), Counter[str]()
+    found: dict[str, Wires] = {}
     end = time.monotonic() + 30
-    while time.monotonic() < end:
-        fresh = await connect(port, 4 * workers)
+    while len(found) < workers and time.monotonic() < end:
+        fresh = await connect(port, count)
         answers = await asyncio.gather(*(wire.ask(Ask("GET", "/healthz")) for wire in fresh))
         for wire, answer in zip(fresh, answers, strict=True):
-            if seen[answer.worker] < each:
-                seen[answer.worker] += 1
-                kept.append(wire)
-            else:
-                await wire.close()
-        if len(seen) == workers and min(seen.values()) == each:
-            return kept
-        if len(seen) < workers:
-            # Until now: what waited would be closed as idle by the time the last worker has started.
-            await asyncio.gather(*(wire.close() for wire in kept))
-            kept.clear()
-            seen.clear()
-            await asyncio.sleep(0.2)
-    raise AssertionError(f"not every one of {workers} workers accepts connections: {seen}")
+            found.setdefault(answer.worker, Wires()).append(wire)
+        for worker, surplus in found.items():
+            # Those that waited longest go first: the service closes idle connections.
+            await asyncio.gather(*(wire.close() for wire in surplus[:-count]))
+            found[worker] = Wires(surplus[-count:])
+    assert len(found) == workers, f"not every one of {workers} workers accepts connections"
+    in_turn = [wire for row in zip_longest(*found.values()) for wire in row if wire is not None]
+    await asyncio.gather(*(wire.close() for wire in in_turn[count:]))
+    return Wires(in_turn[:count])
 
 
 async def together(wires: Sequence[Wire], requests: Sequence[Ask]) -> list[Answer]:
