@@ -1,35 +1,13 @@
-"""Fixtures for tests against real processes: databases of their own, and services of several workers on each."""
+"""Fixtures for tests against real processes: which database, and a service with four workers on it."""
 
-import itertools
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 
-from tests.backends import Backend, drop_backend, is_reachable, make_backend
-from tests.process.people import Records
-from tests.process.service import NO_LIMITS, Service, free_port
-
-WORKERS = 4
-EMPTY: Mapping[str, str] = MappingProxyType({})
-_labels = itertools.count()
-
-
-@dataclass(frozen=True)
-class Town:
-    """A running service and its database."""
-
-    service: Service
-    backend: Backend
-    records: Records
-
-    @property
-    def port(self) -> int:
-        return self.service.port
+from tests.backends import Backend, is_reachable
+from tests.process.town import Town, backend_of_its_own, nodes_on, town_on
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -59,46 +37,6 @@ def _reachable(name: str) -> str:
             pytest.fail(f"{name} is required with CI=true and cannot be reached")
         pytest.skip(f"{name} is not running on this machine")
     return name
-
-
-@contextmanager
-def backend_of_its_own(name: str, folder: Path) -> Iterator[Backend]:
-    """An empty database, dropped afterwards."""
-    label = f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_process_{next(_labels)}"
-    backend = make_backend(name, folder, label)
-    yield backend
-    drop_backend(backend)
-
-
-@contextmanager
-def town_on(name: str, folder: Path, *, workers: int = WORKERS, settings: Mapping[str, str] = EMPTY) -> Iterator[Town]:
-    """A service on a database of its own, with cheap hashing and no limits in the way unless the settings say so."""
-    with backend_of_its_own(name, folder) as backend:
-        env = {**NO_LIMITS, "PROPUSK_DATABASE_URL": backend.url, **settings}
-        with Service(folder, env=env, workers=workers) as service:
-            yield Town(service, backend, Records(backend.url))
-
-
-@contextmanager
-def nodes_on(
-    name: str, folder: Path, *, workers: int = 2, settings: Mapping[str, str] = EMPTY
-) -> Iterator[tuple[Town, Town]]:
-    """Two services on one database, with the same keys and the same public address, as behind a balancer."""
-    with backend_of_its_own(name, folder) as backend:
-        env = {
-            **NO_LIMITS,
-            "PROPUSK_DATABASE_URL": backend.url,
-            "PROPUSK_DATA_DIR": str(folder / "keys"),
-            "PROPUSK_PUBLIC_URL": f"http://127.0.0.1:{free_port()}",
-            **settings,
-        }
-        for node in ("one", "two"):
-            (folder / node).mkdir()
-        with (
-            Service(folder / "one", env=env, workers=workers) as one,
-            Service(folder / "two", env=env, workers=workers) as two,
-        ):
-            yield Town(one, backend, Records(backend.url)), Town(two, backend, Records(backend.url))
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.conftest import Town, backend_of_its_own, town_on
 from tests.process.people import (
     NEW_PASSWORD,
     PASSWORD,
@@ -29,6 +28,7 @@ from tests.process.people import (
 )
 from tests.process.proxy import Proxy
 from tests.process.service import NO_LIMITS, Service
+from tests.process.town import Town, backend_of_its_own, town_on
 from tests.process.wire import Answer, Ask, once, timed
 
 pytestmark = pytest.mark.xdist_group("processes")

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.backends import Backend
-from tests.process.conftest import Town, town_on
 from tests.process.people import (
     PASSWORD,
     Login,
@@ -26,6 +25,7 @@ from tests.process.people import (
 )
 from tests.process.proxy import Proxy
 from tests.process.service import NO_LIMITS, Service
+from tests.process.town import Town, town_on
 from tests.process.wire import Answer, Ask, Wire, once
 
 pytestmark = pytest.mark.xdist_group("processes")

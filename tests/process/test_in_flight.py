@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.process.conftest import Town
 from tests.process.people import (
     PASSWORD,
     Login,
@@ -19,6 +18,7 @@ from tests.process.people import (
     refresh,
     register,
 )
+from tests.process.town import Town
 from tests.process.wire import Answer, Ask, connect, once, together
 
 pytestmark = pytest.mark.xdist_group("processes")

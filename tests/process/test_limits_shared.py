@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.process.conftest import WORKERS, Town, town_on
 from tests.process.people import Login, login, new_address, new_person, refresh, register
+from tests.process.town import WORKERS, Town, town_on
 from tests.process.wire import Answer, Wires, connect, connect_to_all, once, together
 
 pytestmark = pytest.mark.xdist_group("processes")

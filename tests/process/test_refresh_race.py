@@ -4,20 +4,23 @@ import asyncio
 
 import pytest
 
-from tests.process.conftest import WORKERS, Town
 from tests.process.people import Login, login, me, new_address, new_person, refresh, register
-from tests.process.wire import connect, connect_to_all, once, together
+from tests.process.town import Town
+from tests.process.wire import Wires, connect, connect_to_all, once, together
 
 pytestmark = pytest.mark.xdist_group("processes")
 PARALLEL = 32
 
 
-async def race_refreshes(town: Town, *, rounds: int) -> None:
-    """Again and again, 32 refreshes with one token at once."""
+async def race_refreshes(*nodes: Town, rounds: int) -> None:
+    """Again and again, 32 refreshes with one token at once, on every worker of every node."""
+    town = nodes[0]
     person = await new_person(town.port)
     login = await person.log_in()
     for counter in range(1, rounds + 1):
-        async with await connect_to_all(town.port, PARALLEL, workers=WORKERS) as wires:
+        async with Wires() as wires:
+            for node in nodes:
+                wires.extend(await connect_to_all(node.port, PARALLEL // len(nodes), workers=node.service.workers))
             answers = await together(wires, [refresh(login.refresh)] * PARALLEL)
             assert [answer.status for answer in answers] == [200] * PARALLEL, {answer.code for answer in answers}
             logins = [Login.of(answer) for answer in answers]
@@ -29,12 +32,17 @@ async def race_refreshes(town: Town, *, rounds: int) -> None:
             )
             assert {answer.status for answer in accepted} == {200}
         login = logins[-1]
-    assert "database is locked" not in town.service.logs()
-    assert " 500 " not in town.service.logs()
+    for node in nodes:
+        assert "database is locked" not in node.service.logs()
+        assert " 500 " not in node.service.logs()
 
 
 async def test_t20_refreshes_that_race_get_one_successor(town: Town) -> None:
     await race_refreshes(town, rounds=4)
+
+
+async def test_t20_refreshes_that_race_on_two_nodes_get_one_successor(nodes: tuple[Town, Town]) -> None:
+    await race_refreshes(*nodes, rounds=3)
 
 
 async def test_t20_the_loser_of_a_race_goes_on_with_the_common_successor(town: Town) -> None:

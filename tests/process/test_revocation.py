@@ -1,13 +1,13 @@
 """Once an end of sessions is acknowledged, no worker accepts what it ended: not once, on no connection."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from tests.process.conftest import WORKERS, Town
 from tests.process.people import NEW_PASSWORD, Login, Person, logout, me, new_password, new_person, refresh
+from tests.process.town import WORKERS, Town
 from tests.process.wire import Answer, Ask, Wire, Wires, connect_to_all, once
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -15,9 +15,10 @@ pytestmark = pytest.mark.xdist_group("processes")
 
 @dataclass
 class Scene:
-    """A person with several sessions, and a superuser."""
+    """A person with several sessions, and a superuser. What is done is done at `town`, and seen at all `nodes`."""
 
     town: Town
+    nodes: Sequence[Town]
     owner: Person
     victims: list[Login]
     survivors: list[Login]
@@ -55,9 +56,15 @@ class Hammer:
         self._end = True
 
 
-async def revoke_and_strike(scene: Scene, act: Callable[[Scene], Awaitable[Answer]], *, strikes: int) -> None:
-    """Hammer before, during and after `act`: what was begun after the acknowledgement must be refused."""
-    async with await connect_to_all(scene.town.port, 20, workers=WORKERS) as wires:
+async def revoke_and_strike(scene: Scene, act: Callable[[Scene], Awaitable[Answer]], *, strikes: int) -> int:
+    """Hammer before, during and after `act`: what was begun after the acknowledgement must be refused.
+
+    Returns:
+        how many requests were begun after it.
+    """
+    async with Wires() as wires:
+        for node in scene.nodes:
+            wires.extend(await connect_to_all(node.port, 20 // len(scene.nodes), workers=node.service.workers))
         hammer = Hammer(wires, [login.access for login in scene.victims])
         running = asyncio.create_task(hammer.run())
         await hammer.wait_for(60)
@@ -72,6 +79,7 @@ async def revoke_and_strike(scene: Scene, act: Callable[[Scene], Awaitable[Answe
         assert set(after) == {401}, f"{after.count(200)} of {len(after)} accepted after the end"
         assert {status for _, status in hammer.seen} == {200, 401}
         await _refuse_refresh_everywhere(wires, scene)
+        return len(after)
 
 
 async def _refuse_refresh_everywhere(wires: Wires, scene: Scene) -> None:
@@ -161,18 +169,25 @@ CAUSES: dict[str, tuple[Callable[[Scene], Awaitable[Answer]], int, int]] = {
 }
 
 
-async def make_scene(town: Town, *, victims: int, survivors: int) -> Scene:
+async def make_scene(town: Town, *others: Town, victims: int, survivors: int) -> Scene:
     """A person with that many sessions to end and to spare."""
     owner, admin = await new_person(town.port), await new_person(town.port)
     await town.records.make_superusers(admin.id)
     logins = [await owner.log_in() for _ in range(victims + survivors)]
-    return Scene(town, owner, logins[:victims], logins[victims:], await admin.log_in())
+    return Scene(town, (town, *others), owner, logins[:victims], logins[victims:], await admin.log_in())
 
 
 @pytest.mark.parametrize("cause", CAUSES)
 async def test_t23_nothing_is_accepted_once_the_end_is_acknowledged(town: Town, cause: str) -> None:
     act, victims, survivors = CAUSES[cause]
     scene = await make_scene(town, victims=victims, survivors=survivors)
+    await revoke_and_strike(scene, act, strikes=300)
+
+
+@pytest.mark.parametrize("cause", ["logout by bearer", "password change", "deactivation", "reuse of a refresh token"])
+async def test_t23_nothing_is_accepted_on_the_other_node_either(nodes: tuple[Town, Town], cause: str) -> None:
+    act, victims, survivors = CAUSES[cause]
+    scene = await make_scene(*nodes, victims=victims, survivors=survivors)
     await revoke_and_strike(scene, act, strikes=300)
 
 
