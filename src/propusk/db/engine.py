@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import URL, NullPool, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
@@ -56,13 +56,20 @@ def connect(
     """An engine for `url`.
 
     Args:
-        pool_size: most connections at once.
+        pool_size: most connections at once; 0 keeps none, each is new.
         durable: False for the short-lived counters, each a statement of its own: they need no transaction, and as
             they need not survive a power cut, they do not wait for the disk, where the database can be told so.
         gate: where the writers of one process to one SQLite file wait for each other.
     """
-    options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 5, "hide_parameters": True}
+    options: dict[str, Any] = {"hide_parameters": True}
+    if pool_size:
+        options |= {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 5}
+    else:
+        options["poolclass"] = NullPool
     alone: dict[str, Any] = {} if durable else {"isolation_level": "AUTOCOMMIT"}
+    if not durable:
+        # Each ends what it began; asking the server to roll back nothing would cost a trip.
+        options["pool_reset_on_return"] = None
     match url.get_backend_name():
         case "sqlite":
             opening = partial(open_connection, str(url.database), gate or threading.Lock())

@@ -77,12 +77,14 @@ class OneTripConnection(aiosqlite.Connection):
         return found
 
     async def commit(self) -> None:
-        """Commit, and let the next writer in."""
-        await self._execute(self._end, self._conn.commit)  # type: ignore[no-untyped-call]
+        """Commit, and let the next writer in. Who wrote nothing has nothing to end, and spares the trip."""
+        if self._is_writer:
+            await self._execute(self._end, self._conn.commit)  # type: ignore[no-untyped-call]
 
     async def rollback(self) -> None:
         """Roll back, and let the next writer in."""
-        await self._execute(self._end, self._conn.rollback)  # type: ignore[no-untyped-call]
+        if self._is_writer:
+            await self._execute(self._end, self._conn.rollback)  # type: ignore[no-untyped-call]
 
     async def close(self) -> None:
         """Close; an open transaction is rolled back by SQLite."""
