@@ -41,6 +41,8 @@ class Auth:
         gate = threading.Lock()
         self.engine = _connect(settings, pool_size=10, durable=True, gate=gate)
         self._counter_engine = _connect(settings, pool_size=4, durable=False, gate=gate)
+        # No pool: when the database was restarted, the next connection of a pool is dead as well.
+        self._reader_engine = _connect(settings, pool_size=0, durable=True, gate=gate)
         secrets = load_secret_keys(settings)
         private = load_private_keys(settings)
         self.store: Store = SqlStore(self._counter_engine, self.tables.counters)
@@ -49,7 +51,7 @@ class Auth:
             settings, secrets, private, self.tables, self.sessions, self.clock, keep_clock_right=self._keep_clock_right
         )
         self.access_tokens = AccessTokens(settings)
-        self.live = LiveSessions(self.engine, self.tables)
+        self.live = LiveSessions(self._reader_engine, self.tables)
         self.passwords = PasswordHasher(settings.password, threads=hashing_threads(settings.workers))
         self.registry = collect(self.features)
 
@@ -90,6 +92,7 @@ class Auth:
         self.passwords.close()
         await self.engine.dispose()
         await self._counter_engine.dispose()
+        await self._reader_engine.dispose()
 
 
 def _connect(settings: Settings, *, pool_size: int, durable: bool, gate: threading.Lock) -> AsyncEngine:

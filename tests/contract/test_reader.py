@@ -82,6 +82,45 @@ async def test_a_connection_that_was_killed_is_replaced(house: House, backend: B
         assert {answer.status_code for answer in answers} == {200}
 
 
+async def fill_pools(house: House) -> None:
+    """Open almost every connection that the pools may hold, and give them back."""
+    for engine, size in ((house.auth.engine, 9), (house.auth._counter_engine, 4)):
+        open_ = [await engine.connect() for _ in range(size)]
+        for connection in open_:
+            await connection.execute(text("SELECT 1"))
+        for connection in open_:
+            await connection.close()
+
+
+async def test_after_a_restart_of_the_database_who_is_logged_in_notices_nothing(house: House, backend: Backend) -> None:
+    if backend.name == "sqlite":
+        pytest.skip("SQLite has no connections that another could kill")
+    ada = await house.register()
+    await fill_pools(house)
+    await kill_connections(house, backend)
+
+    assert [(await ada.get("/users/me")).status_code for _ in range(12)] == [200] * 12
+
+
+async def test_after_a_restart_of_the_database_one_write_a_pool_is_refused_at_most(
+    house: House, backend: Backend
+) -> None:
+    """The first dead connection tells of all the others; nothing is repeated that may have been done."""
+    if backend.name == "sqlite":
+        pytest.skip("SQLite has no connections that another could kill")
+    ada = await house.register()
+    await fill_pools(house)
+    await kill_connections(house, backend)
+
+    login = {"login": ada.email, "password": ada.password}
+    logins = [(await house.client.post("/auth/login", json=login)).status_code for _ in range(12)]
+    writes = [(await ada.patch("/users/me", {"name": f"name {n}"})).status_code for n in range(12)]
+
+    refused = [status for status in logins + writes if status != 200]
+    assert set(refused) <= {503}
+    assert len(refused) <= 2
+
+
 async def test_a_database_that_is_away_is_503_and_never_a_yes(
     house: House, backend: Backend, make_house: MakeHouse
 ) -> None:

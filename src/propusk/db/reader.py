@@ -165,7 +165,7 @@ def _settle(
 
 
 class _Kept:
-    """One connection out of the pool, kept; opened anew when it breaks."""
+    """One connection, kept; opened anew when it breaks. The engine must have no pool of connections as dead as it."""
 
     def __init__(self, engine: AsyncEngine, statement: Select[Any], key: Column[UUID]) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -179,17 +179,21 @@ class _Kept:
         fresh = self._connection is None
         try:
             return await self._attempt(keys)
-        except BaseException as error:
-            await self._drop()
-            if fresh or not isinstance(error, Exception) or isinstance(error, TimeoutError):
+        except Exception as error:
+            if fresh or isinstance(error, TimeoutError):
                 raise
         return await self._attempt(keys)
 
     async def _attempt(self, keys: Sequence[UUID]) -> Mapping[UUID, Row]:
-        if self._connection is None:
-            self._connection = await self._engine.connect()
-            self._driver = (await self._connection.get_raw_connection()).driver_connection
-        return await self._read(keys)
+        try:
+            if self._connection is None:
+                self._connection = await self._engine.connect()
+                self._driver = (await self._connection.get_raw_connection()).driver_connection
+            return await self._read(keys)
+        except BaseException:
+            # Cancelled in the middle of an answer, it is of no more use than a dead one.
+            await self._drop()
+            raise
 
     async def _read(self, keys: Sequence[UUID]) -> Mapping[UUID, Row]:
         """Through SQLAlchemy: any driver that ours are not."""
@@ -223,6 +227,10 @@ class _Asyncpg(_Kept):
 class _Asyncmy(_Kept):
     """MySQL and MariaDB know no arrays: a list of placeholders, its length a power of two so that texts repeat."""
 
+    def __init__(self, engine: AsyncEngine, statement: Select[Any], key: Column[UUID]) -> None:
+        super().__init__(engine, statement, key)
+        self._texts: dict[int, str] = {}
+
     async def _read(self, keys: Sequence[UUID]) -> Mapping[UUID, Row]:
         size = 1 << (len(keys) - 1).bit_length()
         padded = [key.bytes for key in keys] + [keys[0].bytes] * (size - len(keys))
@@ -231,12 +239,10 @@ class _Asyncmy(_Kept):
             return {UUID(bytes=row[0]): row for row in await cursor.fetchall()}
 
     def _text(self, size: int) -> str:
-        texts = self.__dict__.setdefault("_texts", {})
-        if size not in texts:
+        if size not in self._texts:
             places = [bindparam(f"id{n}", type_=self._key.type) for n in range(size)]
-            texts[size] = _compile(self._engine, self._statement.where(self._key.in_(places)))
-        text: str = texts[size]
-        return text
+            self._texts[size] = _compile(self._engine, self._statement.where(self._key.in_(places)))
+        return self._texts[size]
 
 
 def _compile(engine: AsyncEngine, statement: Select[Any]) -> str:
