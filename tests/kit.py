@@ -170,7 +170,7 @@ class House:
 
         async def make(ctx: Context) -> None:
             fields = {"email": email, "is_superuser": True, "is_verified": True}
-            await create_user_with_password(ctx, actor_id=None, password=password, **fields)
+            await create_user_with_password(ctx, actor=None, password=password, **fields)
 
         await self.do(make)
         return await self.log_in(email, password)

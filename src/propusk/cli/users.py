@@ -48,7 +48,7 @@ def create(
 
     async def act(ctx: Context) -> User:
         return await create_user_with_password(
-            ctx, actor_id=None, password=password, is_superuser=superuser, is_verified=True, **fields
+            ctx, actor=None, password=password, is_superuser=superuser, is_verified=True, **fields
         )
 
     print_user(in_transaction(act), as_json=as_json)

@@ -106,7 +106,7 @@ async def database_time(connection: AsyncConnection) -> datetime | None:
 
 def is_away(error: BaseException) -> bool:
     """Whether the database was away, busy or gave up on a lock: worth another try, and no fault of the request."""
-    if isinstance(error, IntegrityError):
+    if isinstance(error, IntegrityError) or _is_our_fault(error):
         return False
     if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, gaierror, TimeoutError)):
         return True
@@ -115,6 +115,12 @@ def is_away(error: BaseException) -> bool:
         state = getattr(error.orig, "sqlstate", None) or ""
         return error.connection_invalidated or state[:2] in {"08", "28", "3D", "40", "53", "55", "57"}
     return False
+
+
+def _is_our_fault(error: BaseException) -> bool:
+    """SQLite has one class for a locked file and for a table that is not there."""
+    cause = str(getattr(error, "orig", ""))
+    return isinstance(error, OperationalError) and cause.startswith(("no such ", "near ", "table "))
 
 
 async def begin_migration(connection: AsyncConnection) -> None:

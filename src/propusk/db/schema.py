@@ -130,6 +130,7 @@ def _sessions(metadata: MetaData, users: Table) -> Table:
         Column("refresh_key", Digest(8), nullable=False),
         Column("refreshed_at", UtcDateTime),
         Index("ix_propusk_sessions_user_id_created_at", "user_id", "created_at"),
+        Index("ix_propusk_sessions_user_id_network", "user_id", "network", "last_seen_at"),
         Index("ix_propusk_sessions_expires_at", "expires_at"),
         **_MYSQL,
     )

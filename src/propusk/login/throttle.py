@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from propusk.context import Context
-from propusk.store import Hit, check_limits
+from propusk.errors import TooManyRequests
+from propusk.store import Hit, refuse_over
 
 
 @dataclass(frozen=True)
@@ -14,30 +15,39 @@ class Attempt:
     others: tuple[Hit, ...]
 
 
-async def check_throttle(ctx: Context, *, account: str, beyond: Hit | None) -> Attempt:
+async def check_throttle(ctx: Context, *, account: str, beyond: Hit) -> Attempt:
     """Count an attempt against the network, its pair with the account, and what bounds guesses over all networks.
 
     Args:
         account: a canonical name of the account, the same however the login was spelled.
-        beyond: that bound: `over_networks`, `of_session` or, for a network that the owner had a session from lately,
-            None, so that strangers elsewhere cannot lock the owner out at home. It is counted only once the others
-            have let the attempt pass: one stranger who goes on after a 429 shall not use it up for everybody.
+        beyond: that bound: `over_networks`, `from_home` or `of_session`. It counts only attempts that the others let
+            pass: one stranger who goes on after a 429 shall not use it up for everybody.
     Raises:
         TooManyRequests
     """
     limits, network = ctx.settings.limits, ctx.client.network
     pair = Hit("login pair", f"{account} {network}", limits.login_pair)
-    others = [Hit("login network", network, limits.login_network)]
-    await check_limits(ctx.store, [pair, *others], now=ctx.now)
-    if beyond is not None:
-        others.append(beyond)
-        await check_limits(ctx.store, [beyond], now=ctx.now)
-    return Attempt(pair, tuple(others))
+    first = Hit("login network", network, limits.login_network)
+    counted = await ctx.store.hit([pair, first, beyond], now=ctx.now)
+    try:
+        refuse_over(counted, [pair, first], now=ctx.now)
+    except TooManyRequests:
+        await ctx.store.give_back([beyond], now=ctx.now)
+        raise
+    refuse_over(counted, [beyond], now=ctx.now)
+    return Attempt(pair, (first, beyond))
 
 
 def over_networks(ctx: Context, account: str) -> Hit:
     """The bound of guesses by strangers at one account."""
     return Hit("login account", account, ctx.settings.limits.login_account)
+
+
+def from_home(ctx: Context, account: str) -> Hit:
+    """The same for a network that the owner had a session from lately: its own, so that strangers elsewhere cannot lock
+    the owner out at home, and as strict, so that nobody there learns from it who has an account.
+    """
+    return Hit("login home", f"{account} {ctx.client.network}", ctx.settings.limits.login_account)
 
 
 def of_session(ctx: Context, session_id: str) -> Hit:

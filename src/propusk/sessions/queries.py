@@ -119,9 +119,9 @@ async def claim_end(ctx: Context, session_id: UUID, user_id: UUID) -> bool:
     return await changed(ctx.db, statement.values(ended_at=ctx.now)) == 1
 
 
-async def find_surplus_sessions(ctx: Context, user_id: UUID, *, keep: int) -> list[UUID]:
-    """Live sessions of a user beyond the newest `keep`."""
-    values = {"user_id": user_id, "now": ctx.now, "keep": keep}
+async def find_surplus_sessions(ctx: Context, session: Session, *, keep: int) -> list[UUID]:
+    """Live sessions of a user beyond the newest `keep`, not counting the one that begins."""
+    values = {"user_id": session.user_id, "this_id": session.id, "now": ctx.now, "keep": keep}
     return list((await ctx.db.execute(_surplus(ctx.tables), values)).scalars())
 
 
@@ -129,7 +129,7 @@ async def find_surplus_sessions(ctx: Context, user_id: UUID, *, keep: int) -> li
 def _surplus(tables: Tables) -> Select[Any]:
     s, u = tables.sessions, tables.users
     statement = select(s.c.id).select_from(s.join(u, u.c.id == s.c.user_id))
-    statement = statement.where(s.c.user_id == bindparam("user_id"), _live(tables))
+    statement = statement.where(s.c.user_id == bindparam("user_id"), s.c.id != bindparam("this_id"), _live(tables))
     return statement.order_by(s.c.created_at.desc(), s.c.id.desc()).offset(bindparam("keep", type_=Integer)).limit(1000)
 
 
@@ -140,6 +140,13 @@ async def raise_epoch(ctx: Context, user_id: UUID) -> int | None:
     if await changed(ctx.db, statement) == 0:
         return None
     return int((await ctx.db.execute(select(u.c.session_epoch).where(u.c.id == user_id))).scalar_one())
+
+
+async def claim_user(ctx: Context, user_id: UUID, *, epoch: int) -> bool:
+    """Lock an active user whose sessions have not all been ended since `epoch`; False when there is none."""
+    u = ctx.tables.users
+    statement = update(u).where(u.c.id == user_id, u.c.session_epoch == epoch, u.c.is_active)
+    return await changed(ctx.db, statement.values(session_epoch=u.c.session_epoch)) == 1
 
 
 async def claim_epoch(ctx: Context, session_id: UUID, *, old: int, new: int) -> bool:

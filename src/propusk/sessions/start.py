@@ -26,7 +26,7 @@ async def start_session(ctx: Context, user: User, methods: tuple[str, ...]) -> t
     session = _new_session(ctx, user, methods)
     if not await queries.insert_session(ctx, session):
         raise InvalidCredentials
-    for surplus in await queries.find_surplus_sessions(ctx, user.id, keep=ctx.settings.max_sessions_per_user):
+    for surplus in await queries.find_surplus_sessions(ctx, session, keep=ctx.settings.max_sessions_per_user - 1):
         if await queries.claim_end(ctx, surplus, user.id):
             event = SessionEnded(user_id=user.id, actor_id=user.id, session_id=surplus, detail="too many sessions")
             await publish(ctx, event)

@@ -1,7 +1,7 @@
 """Short-lived counters, shared by every process of the installation."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -42,7 +42,15 @@ async def check_limits(store: Store, hits: Sequence[Hit], *, now: datetime) -> N
     Raises:
         TooManyRequests: with the longest wait among the limits that were passed.
     """
-    counted = await store.hit(hits, now=now)
+    refuse_over(await store.hit(hits, now=now), hits, now=now)
+
+
+def refuse_over(counted: Mapping[bytes, tuple[int, datetime]], hits: Sequence[Hit], *, now: datetime) -> None:
+    """Refuse if one of these attempts, already counted, is over its limit.
+
+    Raises:
+        TooManyRequests: with the longest wait among the limits that were passed.
+    """
     waits = [counted[hit.key][1] - now for hit in hits if counted[hit.key][0] > hit.limit.count]
     if waits:
         raise TooManyRequests(max(waits))

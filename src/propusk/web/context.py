@@ -1,6 +1,7 @@
 """The boundary: one request, one transaction. Only here is anything committed."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from propusk.db.dialect import is_away
 from propusk.errors import AuthError, Unavailable
 from propusk.web.client import client_address, network_of, user_agent
 
+log = logging.getLogger(__name__)
 DEADLINE = 10.0
 """Seconds that a use case may take, waiting included: a database can hang in ways that no driver's time-out covers."""
 
@@ -61,6 +63,7 @@ async def get_context(connection: HTTPConnection) -> AsyncIterator[Context]:
                 raise
     except Exception as error:
         if is_away(error):
+            log.warning("a request was refused: the database is away", exc_info=error)
             raise Unavailable from error
         raise
 

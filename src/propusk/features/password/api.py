@@ -27,10 +27,9 @@ from propusk.features.password.bodies import (
     UserCreation,
     read_login,
 )
-from propusk.features.password.change import change_password, prove_password
+from propusk.features.password.change import change_password, delete_account
 from propusk.features.password.login import login_with_password
 from propusk.features.password.register import create_user_with_password, register_with_password
-from propusk.users.delete import delete_user
 from propusk.web.answers import clearing_lines, no_content, token_response
 from propusk.web.context import Ctx, auth_of
 from propusk.web.csrf import check_same_origin
@@ -97,10 +96,9 @@ async def post_password(principal: CurrentPrincipal, ctx: Ctx, body: PasswordCha
     tags=["admin"],
     responses=refuses(*UNSAFE, *LOGIN_NEEDED, Forbidden, CrossOrigin, EmailTaken, UsernameTaken, Overloaded),
 )
-async def post_user(ctx: Ctx, response: Response, admin: SuperUser, body: UserCreation) -> UserOut:
+async def post_user(ctx: Ctx, principal: CurrentPrincipal, _admin: SuperUser, body: UserCreation) -> UserOut:
     """Make an account for somebody else. Without a password it cannot log in yet."""
-    response.headers["Cache-Control"] = "no-store"
-    return UserOut.of(await create_user_with_password(ctx, actor_id=admin.id, **body.model_dump()))
+    return UserOut.of(await create_user_with_password(ctx, actor=principal, **body.model_dump()))
 
 
 _DELETE: dict[str, Any] = {
@@ -115,8 +113,7 @@ _DELETE: dict[str, Any] = {
 @router.post("/users/me/delete", name="post_me_delete", **_DELETE)
 async def delete_me(request: Request, principal: CurrentPrincipal, ctx: Ctx, body: PasswordBody) -> Response:
     """Delete your account: your sessions end, your data is gone. POST is for proxies that drop the body of DELETE."""
-    await prove_password(ctx, principal=principal, password=body.password)
-    await delete_user(ctx, user_id=principal.user.id, actor_id=principal.user.id)
+    await delete_account(ctx, principal=principal, password=body.password)
     response = no_content()
     for line in clearing_lines(auth_of(request)) if not sends_bearer(request) else ():
         response.headers.append("set-cookie", line)

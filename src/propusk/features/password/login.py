@@ -2,16 +2,15 @@
 
 import asyncio
 import time
-from datetime import timedelta
 
 from propusk.context import Context
 from propusk.db.engine import release
-from propusk.errors import AccountDisabled, AuthError, InvalidCredentials
+from propusk.errors import AccountDisabled, AuthError, InvalidCredentials, Overloaded
 from propusk.events import LoginFailed, publish
 from propusk.features.password import queries
 from propusk.features.password.guess import guess
 from propusk.login.complete import complete_login
-from propusk.login.throttle import forgive, over_networks
+from propusk.login.throttle import forgive, from_home, over_networks
 from propusk.tokens.issue import TokenPair
 from propusk.users.email_address import login_key
 from propusk.users.models import User
@@ -26,43 +25,43 @@ async def login_with_password(ctx: Context, *, login: str, password: str) -> Tok
         InvalidCredentials, AccountDisabled, TooManyRequests, Overloaded
     """
     started = time.monotonic()
-    try:
-        return await _login(ctx, login, password)
-    except (InvalidCredentials, AccountDisabled):
-        await _wait_for_floor(ctx.settings.login_floor, started)
-        raise
-
-
-async def _login(ctx: Context, login: str, password: str) -> TokenPair:
-    key = login_key(login) or ("email", "")
-    found = await queries.find_user_and_hash(ctx, key)
+    key = login_key(login)
+    found = await queries.find_user_and_hash(ctx, key or ("email", ""))
     user, stored, known = found or (None, None, False)
     # No connection is held while Argon2 runs.
     await release(ctx.db)
-    account = _account(user, key)
-    beyond = None if known else over_networks(ctx, account)
+    account = _account(user, key, login)
+    beyond = from_home(ctx, account) if known else over_networks(ctx, account)
     verdict, attempt = await guess(ctx, account=account, beyond=beyond, stored=stored, password=password)
     if user is None or stored is None or not verdict.ok:
-        raise await _refuse(ctx, user, InvalidCredentials())
+        raise await _refuse(ctx, user, InvalidCredentials(), started)
     if not user.is_active:
-        raise await _refuse(ctx, user, AccountDisabled())
-    rehashed = await ctx.passwords.hash(password, share=ctx.client.network) if verdict.rehash else None
+        raise await _refuse(ctx, user, AccountDisabled(), started)
+    rehashed = await _rehash(ctx, password) if verdict.rehash else None
     await forgive(ctx, attempt)
+    pair = await complete_login(ctx, user, methods=("pwd",))
     if rehashed is not None:
         # Lost only against a new password: then the session epoch has moved, and this login is dead anyway.
         await queries.claim_hash(ctx, user.id, old=stored, new=rehashed)
-    return await complete_login(ctx, user, methods=("pwd",))
+    return pair
 
 
-def _account(user: User | None, key: tuple[str, str]) -> str:
+def _account(user: User | None, key: tuple[str, str] | None, login: str) -> str:
     """One name for an account, however its login is spelled; unknown ones are counted by what was typed."""
-    return str(user.id) if user is not None else " ".join(key)
+    return str(user.id) if user is not None else " ".join(key or ("typed", login))
 
 
-async def _refuse(ctx: Context, user: User | None, refusal: AuthError) -> AuthError:
+async def _refuse(ctx: Context, user: User | None, refusal: AuthError, started: float) -> AuthError:
+    # The wait comes before the first write, or it would hold a connection, and on SQLite every other writer.
+    floor = ctx.settings.login_floor.total_seconds()
+    await asyncio.sleep(max(0.0, started + floor - time.monotonic()))
     await publish(ctx, LoginFailed(user_id=user.id if user else None, detail=refusal.code))
     return refusal
 
 
-async def _wait_for_floor(floor: timedelta, started: float) -> None:
-    await asyncio.sleep(max(0.0, started + floor.total_seconds() - time.monotonic()))
+async def _rehash(ctx: Context, password: str) -> str | None:
+    """A hash with the current parameters; None when the queue is full: the next login will do."""
+    try:
+        return await ctx.passwords.hash(password, share=ctx.client.network)
+    except Overloaded:
+        return None

@@ -1,7 +1,6 @@
 """Make an account, with a password."""
 
 from typing import Any
-from uuid import UUID
 
 from propusk.context import Context
 from propusk.db.engine import release
@@ -9,6 +8,8 @@ from propusk.errors import RegistrationClosed
 from propusk.events import UserCreated, UserRegistered, publish
 from propusk.features.password import queries
 from propusk.features.password.new_password import check_new_password
+from propusk.sessions.confirm import confirm
+from propusk.sessions.models import Principal
 from propusk.store import Hit, check_limits
 from propusk.users.models import User
 from propusk.users.register import check_free, create_user
@@ -39,21 +40,26 @@ async def register_with_password(
 
 
 async def create_user_with_password(
-    ctx: Context, *, actor_id: UUID | None, password: str | None, **fields: Any
+    ctx: Context, *, actor: Principal | None, password: str | None, **fields: Any
 ) -> User:
     """Make an account for somebody else, with any fields of `create_user`; without a password it cannot log in yet.
 
+    Args:
+        actor: the superuser who does so; None for the operator.
     Raises:
+        InvalidAccessToken, Forbidden: the actor may not do so any more.
         InvalidInput, EmailTaken, UsernameTaken, Overloaded
     """
     hashed = None
     if password is not None:
         named = {key: fields.get(key) for key in ("email", "username", "name")}
         hashed = await _hash_new(ctx, password=password, **named)
+    if actor is not None:
+        await confirm(ctx, actor, superuser=True)
     user = await create_user(ctx, **fields)
     if hashed is not None:
         await queries.insert_hash(ctx, user.id, hashed)
-    await publish(ctx, UserCreated(user_id=user.id, actor_id=actor_id))
+    await publish(ctx, UserCreated(user_id=user.id, actor_id=actor.user.id if actor else None))
     return user
 
 

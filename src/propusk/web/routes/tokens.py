@@ -120,7 +120,7 @@ async def _end_by_cookies(request: Request, ctx: Context) -> None:
     for end in (_end_by_refresh_cookie, _end_by_access_token):
         try:
             await end(request, ctx)
-        except (NotAuthenticated, InvalidAccessToken, InvalidRefreshToken) as refusal:
+        except (NotAuthenticated, InvalidAccessToken, InvalidRefreshToken, TooManyRequests) as refusal:
             refusals.append(refusal)
     if len(refusals) == 2:
         refusals[-1].set_cookies = clearing_lines(auth)

@@ -82,6 +82,7 @@ def upgrade() -> None:
         ),
     )
     create_index_once("ix_propusk_sessions_user_id_created_at", "propusk_sessions", ["user_id", "created_at"])
+    create_index_once("ix_propusk_sessions_user_id_network", "propusk_sessions", ["user_id", "network", "last_seen_at"])
     create_index_once("ix_propusk_sessions_expires_at", "propusk_sessions", ["expires_at"])
     create_table(
         "propusk_counters",

@@ -1,0 +1,92 @@
+"""A request that waits for a hash while its right is taken away must not act on it (T24, T25)."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from tests.conftest import MakeHouse
+from tests.kit import PASSWORD, House
+
+
+@asynccontextmanager
+async def held(
+    house: House, request: Coroutine[Any, Any, httpx.Response]
+) -> AsyncIterator["asyncio.Task[httpx.Response]"]:
+    """Send a request to a house whose hashing threads are all busy, until the block ends."""
+    let_go = threading.Event()
+    pool = house.auth.passwords._pool
+    started = pool.started
+    busy = [asyncio.create_task(pool.run("busy", let_go.wait)) for _ in range(64)]
+    while pool.started == started:
+        await asyncio.sleep(0.01)
+    task = asyncio.create_task(request)
+    await asyncio.sleep(0.3)
+    assert not task.done()
+    try:
+        yield task
+    finally:
+        let_go.set()
+        await asyncio.gather(*busy)
+
+
+async def test_t25_a_deletion_that_waited_through_a_password_change_deletes_nothing(make_house: MakeHouse) -> None:
+    here, there = await make_house(), await make_house()
+    thief = await here.register()
+    owner = await there.log_in("ada@example.com")
+
+    async with held(here, thief.post("/users/me/delete", json={"password": PASSWORD})) as waiting:
+        new = {"current_password": PASSWORD, "new_password": "zq7canary new horse"}
+        assert (await owner.post("/users/me/password", json=new)).status_code == 204
+    assert (await waiting).json()["code"] == "invalid_access_token"
+
+    assert await owner.is_in()
+    await there.log_in("ada@example.com", "zq7canary new horse")
+
+
+async def test_t24_a_superuser_demoted_while_waiting_makes_nobody(make_house: MakeHouse) -> None:
+    here, there = await make_house(), await make_house()
+    root = await here.superuser()
+    mallory = await here.superuser("mallory@example.com")
+    body = {"email": "puppet@example.com", "password": PASSWORD, "is_superuser": True}
+    for change, code in (({"is_superuser": False}, "forbidden"), ({"is_active": False}, "invalid_access_token")):
+        async with held(here, mallory.post("/users", json=body)) as waiting:
+            answer = await there.client.patch(f"/users/{mallory.id}", json=change, headers=root.bearer)
+            assert answer.status_code == 200, answer.text
+        assert (await waiting).json()["code"] == code
+        again = {"is_superuser": True, "is_active": True}
+        assert (await there.client.patch(f"/users/{mallory.id}", json=again, headers=root.bearer)).status_code == 200
+        mallory = await here.log_in("mallory@example.com")
+    assert await here.rows("users", email_key="puppet@example.com") == []
+
+
+async def test_a_login_that_waits_for_the_floor_keeps_no_writer_waiting(make_house: MakeHouse) -> None:
+    house = await make_house(login_floor="3s")
+    ada = await house.register()
+    wrong = [
+        asyncio.create_task(house.client.post("/auth/login", json={"login": "ada@example.com", "password": f"no {n}"}))
+        for n in range(12)
+    ]
+    await asyncio.sleep(1)
+    assert not any(task.done() for task in wrong)
+
+    async with asyncio.timeout(1):
+        assert (await ada.refresh()).status_code == 200
+
+    assert {answer.status_code for answer in await asyncio.gather(*wrong)} == {401}
+    assert len(await house.rows("audit_events", kind="login_failed")) == 12
+
+
+async def test_a_new_session_is_never_the_one_that_the_cap_ends(make_house: MakeHouse) -> None:
+    house = await make_house(max_sessions_per_user=1)
+    await house.register()
+    here = await house.log_in("ada@example.com")
+    house.clock.tick(seconds=-5)
+
+    later = await house.log_in("ada@example.com")
+
+    assert await later.is_in()
+    assert not await here.is_in()
