@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from propusk.auth import Auth, create_auth
+from propusk.cli.protocol import BoundedProtocol
 from propusk.cli.run import Refused, describe_database, load_settings, require_schema, run
 from propusk.cli.settings_list import Sources, source_of, sources
 from propusk.db.revision import is_current
@@ -43,6 +44,8 @@ def serve(host: str, port: int, workers: int | None) -> None:
         workers=settings.workers if settings.workers > 1 else None,
         host=host,
         port=port,
+        http=BoundedProtocol,
+        ws="none",
         # Forwarded headers are our business (`trusted_proxies`); uvicorn would believe anybody on this machine.
         proxy_headers=False,
         server_header=False,
