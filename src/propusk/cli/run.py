@@ -18,6 +18,7 @@ from propusk.errors import AuthError, InvalidInput
 from propusk.server import standard_features
 from propusk.settings import Settings, SettingsError
 from propusk.tokens.keys import UnknownSecretKey
+from propusk.web.context import settle
 
 T = TypeVar("T")
 as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -98,7 +99,11 @@ async def with_context(settings: Settings, act: Callable[[Context], Awaitable[T]
         await require_schema(auth)
         await auth.start()
         async with auth.sessions() as db:
-            result = await act(auth.context(db, await auth.keys.current()))
+            try:
+                result = await act(auth.context(db, await auth.keys.current()))
+            except AuthError as refusal:
+                await settle(db, refusal)
+                raise
             await db.commit()
         return result
     finally:

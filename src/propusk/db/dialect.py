@@ -13,6 +13,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from propusk.db.engine import WROTE
+
 
 async def insert_if_absent(db: AsyncSession, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless a unique constraint already holds its like; says whether it was inserted."""
@@ -28,7 +30,8 @@ async def insert_if_absent(db: AsyncSession, table: Table, values: Mapping[str, 
 
 
 async def changed(db: AsyncSession, statement: Any, values: Mapping[str, Any] | None = None) -> int:
-    """Run an INSERT, UPDATE or DELETE; returns how many rows it matched."""
+    """Run an INSERT, UPDATE or DELETE; returns how many rows it matched. Every write goes through here."""
+    db.info[WROTE] = True
     result = await db.execute(statement, values)
     assert isinstance(result, CursorResult)  # noqa: S101 (tells the type checker what a DML statement returns)
     return result.rowcount

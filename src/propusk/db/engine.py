@@ -21,6 +21,7 @@ DRIVERS = {
     "mariadb": "mysql+asyncmy",
 }
 OURS = "propusk_owns_this_session"
+WROTE = "propusk_wrote_in_this_session"
 _MYSQL_SESSION = "SET SESSION innodb_lock_wait_timeout = 10, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
 _SSL = {
     "disable": False,
@@ -178,6 +179,6 @@ async def release(db: AsyncSession) -> None:
     A session that a host lent us keeps its connection: a commit here would commit the host's work.
     """
     if db.info.get(OURS):
-        if db.new or db.dirty or db.deleted:
+        if db.info.get(WROTE):
             raise RuntimeError("release() after a write would commit half a use case")
         await db.commit()

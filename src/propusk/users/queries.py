@@ -86,7 +86,7 @@ async def delete_user(ctx: Context, user_id: UUID) -> bool:
 async def lock_superusers(ctx: Context) -> None:
     """Wait for everybody else who decides over who administers; held until the end of the transaction."""
     locks = ctx.tables.locks
-    await ctx.db.execute(update(locks).where(locks.c.name == "superusers").values(n=locks.c.n + 1))
+    await changed(ctx.db, update(locks).where(locks.c.name == "superusers").values(n=locks.c.n + 1))
 
 
 async def count_other_superusers(ctx: Context, user_id: UUID) -> int:

@@ -8,14 +8,12 @@ from propusk.web.cookies import clear_cookie_header, set_cookie_header
 from propusk.web.current import cookie_names
 from propusk.web.schemas import CookieLogin, Tokens
 
-NO_STORE = {"Cache-Control": "no-store"}
-
 
 def token_response(auth: Auth, pair: TokenPair, *, by_cookie: bool) -> Response:
     """The new tokens: in the body, or in two cookies."""
     if not by_cookie:
-        return JSONResponse(Tokens.of(pair).model_dump(mode="json"), headers=NO_STORE)
-    response = JSONResponse(CookieLogin.of(pair).model_dump(mode="json"), headers=NO_STORE)
+        return JSONResponse(Tokens.of(pair).model_dump(mode="json"))
+    response = JSONResponse(CookieLogin.of(pair).model_dump(mode="json"))
     names = cookie_names(auth)
     for line in (
         set_cookie_header(names, "access", pair.access_token, pair.expires_in),
@@ -32,5 +30,5 @@ def clearing_lines(auth: Auth) -> tuple[str, str]:
 
 
 def no_content() -> Response:
-    """204, not to be stored."""
-    return Response(status_code=204, headers=NO_STORE)
+    """204."""
+    return Response(status_code=204)

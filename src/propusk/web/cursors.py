@@ -36,6 +36,7 @@ def _instant(value: object) -> object:
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most."), BeforeValidator(_digits)]
+KeepCurrent = Annotated[bool, Query(description="Spare the session that asks.")]
 QueryTime = Annotated[
     datetime | None, Query(description="RFC 3339, with its offset from UTC."), BeforeValidator(_instant)
 ]

@@ -67,6 +67,8 @@ async def read_fields(request: Request) -> dict[str, object]:
 class StrictRoute(APIRoute):
     """Refuses what is no strict JSON (or form, where marked) before the endpoint and its dependencies run.
 
+    Its answers are not to be stored by anybody, unless the endpoint says otherwise.
+
     A route that declares no body ignores one, up to `MAX_BODY`. Raises refusals and renders none, so that the
     transaction around the endpoint sees each; other exceptions pass.
     """
@@ -83,9 +85,12 @@ class StrictRoute(APIRoute):
             if request.method not in ("GET", "HEAD"):
                 self._check(request.scope, body)
             try:
-                return await handle(Request(request.scope, _replay(body, request.receive)))
+                response = await handle(Request(request.scope, _replay(body, request.receive)))
             except RequestValidationError as error:
                 refusal = refusal_of(error)
+            else:
+                response.headers.setdefault("Cache-Control", "no-store")
+                return response
             # Outside the except: FastAPI's error holds the submitted body and would go along as context.
             raise refusal
 

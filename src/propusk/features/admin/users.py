@@ -48,7 +48,6 @@ class UserPatch(Body):
 @router.get("", responses=refuses(*GET, *LOGIN_NEEDED, Forbidden))
 async def get_users(
     ctx: Ctx,
-    response: Response,
     q: Annotated[
         str | None, Query(max_length=254, description="A prefix of the e-mail, the username or the name.")
     ] = None,
@@ -61,7 +60,6 @@ async def get_users(
     cursor: Cursor = None,
 ) -> UserPage:
     """Find users, newest first."""
-    response.headers["Cache-Control"] = "no-store"
     flags = {"is_active": is_active, "is_verified": is_verified, "is_superuser": is_superuser}
     found = await list_users(
         ctx,
@@ -80,9 +78,8 @@ async def get_users(
 
 
 @router.get("/{id}", responses=refuses(*GET, *LOGIN_NEEDED, Forbidden, NotFound))
-async def get_user(ctx: Ctx, response: Response, user_id: PathId) -> UserOut:
+async def get_user(ctx: Ctx, user_id: PathId) -> UserOut:
     """One user."""
-    response.headers["Cache-Control"] = "no-store"
     user = await find_user(ctx, user_id)
     if user is None:
         raise NotFound
@@ -95,9 +92,8 @@ async def get_user(ctx: Ctx, response: Response, user_id: PathId) -> UserOut:
         *UNSAFE, *LOGIN_NEEDED, Forbidden, CrossOrigin, NotFound, EmailTaken, UsernameTaken, LastSuperuser
     ),
 )
-async def patch_user(ctx: Ctx, response: Response, admin: SuperUser, user_id: PathId, body: UserPatch) -> UserOut:
+async def patch_user(ctx: Ctx, admin: SuperUser, user_id: PathId, body: UserPatch) -> UserOut:
     """Change any field of a user. Deactivating one ends all their sessions."""
-    response.headers["Cache-Control"] = "no-store"
     changes = body.model_dump(exclude_unset=True)
     return UserOut.of(await change_user(ctx, user_id=user_id, changes=changes, actor_id=admin.id))
 

@@ -48,9 +48,8 @@ Transport = Annotated[Literal["bearer", "cookie"], Query(description="Where the 
     tags=["login"],
     responses=refuses(*UNSAFE, RegistrationClosed, CrossOrigin, EmailTaken, UsernameTaken, *HASHING),
 )
-async def post_register(ctx: Ctx, response: Response, body: RegisterBody) -> UserOut:
+async def post_register(ctx: Ctx, body: RegisterBody) -> UserOut:
     """Make an account. Log in afterwards to begin a session."""
-    response.headers["Cache-Control"] = "no-store"
     user = await register_with_password(
         ctx, email=body.email, password=body.password, username=body.username, name=body.name, profile=body.profile
     )

@@ -48,7 +48,7 @@ async def find_hash(ctx: Context, user_id: UUID) -> str | None:
 
 async def insert_hash(ctx: Context, user_id: UUID, hashed: str) -> None:
     """The first password of a user."""
-    await ctx.db.execute(insert(ctx.tables.passwords).values(user_id=user_id, hash=hashed, changed_at=ctx.now))
+    await changed(ctx.db, insert(ctx.tables.passwords).values(user_id=user_id, hash=hashed, changed_at=ctx.now))
 
 
 async def claim_hash(ctx: Context, user_id: UUID, *, old: str, new: str) -> bool:

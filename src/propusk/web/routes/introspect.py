@@ -16,7 +16,6 @@ from propusk.sessions.models import is_live
 from propusk.sessions.queries import find_session
 from propusk.tokens.refresh_token import is_authentic, parse_refresh_token
 from propusk.web import examples
-from propusk.web.answers import NO_STORE
 from propusk.web.bearer import read_basic
 from propusk.web.context import Ctx, auth_of
 from propusk.web.current import CLIENT
@@ -49,7 +48,7 @@ async def post_introspect(request: Request, ctx: Ctx, _client: Annotated[None, D
     _check_client(request, ctx.settings.introspection_clients)
     token = await _read_token(request)
     claims = await _access_claims(request, ctx, token) or await _refresh_claims(ctx, token)
-    return JSONResponse({"active": claims is not None, **(claims or {})}, headers=NO_STORE)
+    return JSONResponse({"active": claims is not None, **(claims or {})})
 
 
 async def _read_token(request: Request) -> str:

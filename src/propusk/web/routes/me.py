@@ -5,7 +5,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 from starlette.requests import HTTPConnection
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -65,8 +64,7 @@ class MePatch(RequestBody):
 
 
 @router.patch("/users/me", responses=refuses(*UNSAFE, *LOGIN_NEEDED, CrossOrigin, UsernameTaken))
-async def patch_me(user: CurrentUser, ctx: Ctx, response: Response, body: Annotated[MePatch, Body()]) -> UserOut:
+async def patch_me(user: CurrentUser, ctx: Ctx, body: Annotated[MePatch, Body()]) -> UserOut:
     """Change your username, name, locale or profile."""
-    response.headers["Cache-Control"] = "no-store"
     changes = body.model_dump(exclude_unset=True)
     return UserOut.of(await change_user(ctx, user_id=user.id, changes=changes, actor_id=user.id))

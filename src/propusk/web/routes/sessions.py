@@ -1,8 +1,6 @@
 """Your own sessions."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from propusk.errors import CrossOrigin, NotFound
@@ -10,7 +8,7 @@ from propusk.sessions.end import end_all_sessions, end_session
 from propusk.web.answers import no_content
 from propusk.web.context import Ctx
 from propusk.web.current import CurrentPrincipal
-from propusk.web.cursors import Cursor, Limit
+from propusk.web.cursors import Cursor, KeepCurrent, Limit
 from propusk.web.ids import PathId
 from propusk.web.openapi import GET, LOGIN_NEEDED, UNSAFE, refuses
 from propusk.web.route import StrictRoute
@@ -21,11 +19,8 @@ router = APIRouter(prefix="/auth/sessions", route_class=StrictRoute, tags=["sess
 
 
 @router.get("", responses=refuses(*GET, *LOGIN_NEEDED))
-async def get_sessions(
-    principal: CurrentPrincipal, ctx: Ctx, response: Response, limit: Limit = 50, cursor: Cursor = None
-) -> SessionPage:
+async def get_sessions(principal: CurrentPrincipal, ctx: Ctx, limit: Limit = 50, cursor: Cursor = None) -> SessionPage:
     """Where you are logged in."""
-    response.headers["Cache-Control"] = "no-store"
     return await session_page(ctx, principal.user.id, limit=limit, cursor=cursor, current=principal.session.id)
 
 
@@ -41,12 +36,10 @@ async def delete_session(principal: CurrentPrincipal, ctx: Ctx, session_id: Path
 async def delete_sessions(
     principal: CurrentPrincipal,
     ctx: Ctx,
-    response: Response,
     *,
-    keep_current: Annotated[bool, Query(description="Spare the session that asks.")] = False,
+    keep_current: KeepCurrent = False,
 ) -> Revoked:
     """End all your sessions."""
-    response.headers["Cache-Control"] = "no-store"
     user_id = principal.user.id
     keep = principal.session.id if keep_current else None
     return Revoked(revoked=await end_all_sessions(ctx, user_id=user_id, actor_id=user_id, keep=keep))

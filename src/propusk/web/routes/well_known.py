@@ -12,9 +12,10 @@ from propusk.db.revision import is_current
 from propusk.errors import Unavailable
 from propusk.web.context import auth_of
 from propusk.web.openapi import refuses
+from propusk.web.route import StrictRoute
 from propusk.web.schemas import Health, KeySet
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=StrictRoute)
 
 
 @router.get("/.well-known/jwks.json", responses=refuses())
@@ -32,7 +33,7 @@ async def get_healthz() -> Health:
 
 
 @router.get("/readyz", responses=refuses())
-async def get_readyz(request: Request, response: Response) -> Health:
+async def get_readyz(request: Request) -> Health:
     """Readiness: the database answers and its schema is not older than the code."""
     auth = auth_of(request)
     try:
@@ -44,5 +45,4 @@ async def get_readyz(request: Request, response: Response) -> Health:
         raise
     if not ready:
         raise Unavailable("The schema is older than the code: run propusk migrate.")
-    response.headers["Cache-Control"] = "no-store"
     return Health()
