@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.test_keys import keys_by, no_published_keys
 from tests.conftest import MakeHouse
 from tests.kit import PASSWORD, House
 
@@ -114,19 +115,16 @@ async def test_t33_a_bug_of_ours_carries_them_too(make_house: MakeHouse, caplog:
     assert "unhandled error" in caplog.text
 
 
-async def test_t33_an_answer_of_503_carries_them_too(make_house: MakeHouse, tmp_path: Any) -> None:
-    house = await make_house()
+async def test_t33_an_answer_of_503_carries_them_too(house: House) -> None:
     ada = await house.register()
-    from tests.api.test_keys import keys_by
-
-    elsewhere = house.auth.settings.model_copy(update={"signing_key_file": tmp_path / "gone.pem"})
-    house.auth.keys = keys_by(house, elsewhere)
-    for path in ("/users/me", "/auth/sessions", "/.well-known/jwks.json"):
-        answer = await ada.get(path)
-        assert answer.status_code == 503
-        assert answer.headers["Retry-After"]
-        assert answer.headers["Cache-Control"] == "no-store"
-        check(answer)
+    house.auth.keys = keys_by(house)
+    async with no_published_keys(house):
+        for path in ("/users/me", "/auth/sessions", "/.well-known/jwks.json"):
+            answer = await ada.get(path)
+            assert answer.status_code == 503
+            assert answer.headers["Retry-After"]
+            assert answer.headers["Cache-Control"] == "no-store"
+            check(answer)
 
 
 @pytest.mark.parametrize(("url", "expected"), [("https://auth.example.com", 1), ("http://127.0.0.1:8000", 0)])

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from propusk.auth import Auth
 from propusk.context import Context
@@ -16,7 +18,7 @@ from propusk.crypto.keyfiles import read_keys
 from propusk.crypto.keyring import JWKS_MAX_AGE, STALE, KeyFileError, generate_key
 from propusk.db.clock import DatabaseClock
 from propusk.errors import Unavailable
-from propusk.settings import Algorithm, Settings
+from propusk.settings import Algorithm
 from propusk.tokens.keys import Keys, revoke_key, rotate_keys
 from tests.backends import Backend
 from tests.conftest import MakeHouse
@@ -266,12 +268,12 @@ class Stopwatch:
         return self.seconds
 
 
-def keys_by(house: House, settings: Settings, watch: Callable[[], float] = time.monotonic) -> Keys:
-    """The keys of a house, read as these settings say and kept by this monotonic time."""
+def keys_by(house: House, watch: Callable[[], float] = time.monotonic) -> Keys:
+    """The keys of a house, not yet read, and kept by this monotonic time."""
     auth = house.auth
     right = auth._keep_clock_right
     return Keys(
-        *(settings, auth.keys._ring.secrets, (), auth.tables, auth.sessions, auth.clock),
+        *(auth.settings, auth.keys._ring.secrets, (), auth.tables, auth.sessions, auth.clock),
         keep_clock_right=right,
         monotonic=watch,
     )
@@ -280,8 +282,23 @@ def keys_by(house: House, settings: Settings, watch: Callable[[], float] = time.
 def with_stopwatch(house: House) -> Stopwatch:
     """Let a house keep its keys by this stopwatch."""
     watch = Stopwatch()
-    house.auth.keys = keys_by(house, house.auth.settings, watch)
+    house.auth.keys = keys_by(house, watch)
     return watch
+
+
+@asynccontextmanager
+async def no_published_keys(house: House) -> AsyncIterator[None]:
+    """Meanwhile nobody can read the published keys: their table has another name."""
+    rename = "ALTER TABLE {} RENAME TO {}"
+    here, away = "propusk_signing_keys", "propusk_signing_keys_away"
+    async with house.auth.engine.begin() as connection:
+        await connection.execute(text(rename.format(here, away)))
+    try:
+        yield
+    finally:
+        await house.auth.keys.close()
+        async with house.auth.engine.begin() as connection:
+            await connection.execute(text(rename.format(away, here)))
 
 
 async def test_t57_a_process_that_cannot_read_its_keys_for_ten_seconds_answers_503(
@@ -293,25 +310,69 @@ async def test_t57_a_process_that_cannot_read_its_keys_for_ten_seconds_answers_5
     watch = with_stopwatch(house)
     assert await ada.is_in()
 
-    path.rename(tmp_path / "elsewhere.pem")
-    watch.seconds += 9.9
-    assert await ada.is_in(), "for so long the keys are young enough"
-    await asyncio.sleep(0.3)  # what was started in the background has failed by now
-    watch.seconds += 0.2
-    for method, path_, options in (
-        ("GET", "/users/me", {"headers": ada.bearer}),
-        ("GET", "/.well-known/jwks.json", {}),
-        ("POST", "/auth/login", {"json": {"login": "ada@example.com", "password": "zq7canary"}}),
-        ("POST", "/auth/refresh", {"json": {"refresh_token": ada.tokens["refresh_token"]}}),
-    ):
-        answer = await house.client.request(method, path_, **options)
-        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), path_
-        assert int(answer.headers["Retry-After"]) >= 1
-    assert (await house.client.get("/healthz")).status_code == 200
-    assert "the signing keys could not be read" in caplog.text
+    async with no_published_keys(house):
+        watch.seconds += 9.9
+        assert await ada.is_in(), "for so long the keys are young enough"
+        await house.auth.keys.close()  # what was started in the background has failed
+        watch.seconds += 0.2
+        for method, path_, options in (
+            ("GET", "/users/me", {"headers": ada.bearer}),
+            ("GET", "/.well-known/jwks.json", {}),
+            ("POST", "/auth/login", {"json": {"login": "ada@example.com", "password": "zq7canary"}}),
+            ("POST", "/auth/refresh", {"json": {"refresh_token": ada.tokens["refresh_token"]}}),
+        ):
+            answer = await house.client.request(method, path_, **options)
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), path_
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert (await house.client.get("/healthz")).status_code == 200
+        assert "the signing keys could not be read" in caplog.text
 
-    (tmp_path / "elsewhere.pem").rename(path)
     assert await ada.is_in(), "it mends itself"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"zq7canary"])
+async def test_t57_a_key_file_that_breaks_while_the_house_runs_stops_nothing(
+    make_house: MakeHouse, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes | None
+) -> None:
+    path = key_file(tmp_path / "keys.pem")
+    house = await make_house(signing_key_file=path)
+    ada = await house.register()
+    old = kid_of(ada.tokens["access_token"])
+    watch = with_stopwatch(house)
+    assert await ada.is_in()
+    whole = path.read_bytes()
+
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    for _ in range(3):
+        watch.seconds += 11
+        assert await ada.is_in()
+    assert (await ada.refresh()).status_code == 200
+    assert kid_of(ada.tokens["access_token"]) == old
+    assert caplog.text.count("the key file cannot be used") == 1
+
+    new = generate_key(Algorithm.EDDSA)
+    path.touch(0o600)
+    path.write_bytes(new.pem + whole)
+    watch.seconds += 11
+    assert set(await published(house)) == {old, new.kid}
+
+
+async def test_t57_a_key_that_was_revoked_is_refused_though_the_key_file_is_broken(
+    make_house: MakeHouse, tmp_path: Path
+) -> None:
+    path = key_file(tmp_path / "keys.pem")
+    house = await make_house(signing_key_file=path)
+    ada = await house.register()
+    watch = with_stopwatch(house)
+    assert await ada.is_in()
+    await house.do(rotate_keys)
+    wait = await revoke(house, kid_of(ada.tokens["access_token"]))
+    path.write_bytes(b"")
+    watch.seconds += wait.total_seconds()
+    assert (await ada.get("/users/me")).status_code == 401
 
 
 async def test_t57_a_stale_process_does_not_accept_a_key_that_was_revoked(
@@ -401,11 +462,10 @@ async def test_t60_the_one_clock_is_the_databases(house: House) -> None:
 
 
 async def test_the_keys_cannot_be_had_before_they_were_read(house: House) -> None:
-    settings = house.auth.settings
-    assert (await keys_by(house, settings).current()).public, "the first use reads them"
-    elsewhere = settings.model_copy(update={"signing_key_file": settings.data_dir / "gone.pem"})
-    with pytest.raises(Unavailable):
-        await keys_by(house, elsewhere).current()
+    assert (await keys_by(house).current()).public, "the first use reads them"
+    async with no_published_keys(house):
+        with pytest.raises(Unavailable):
+            await keys_by(house).current()
 
 
 async def test_t57_a_node_that_missed_a_rotation_goes_on_being_believed(make_house: MakeHouse, tmp_path: Path) -> None:

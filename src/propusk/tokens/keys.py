@@ -38,7 +38,8 @@ class UnknownSecretKey(Exception):
 class Keys:
     """Holds the current `KeyRing` of a process and keeps it young: read again every 2 s while in use.
 
-    A process that could not read it for 10 s refuses with 503 rather than accept a token whose key may be revoked.
+    A process that could not read the published keys for 10 s refuses with 503 rather than accept a token whose key may
+    be revoked. A key file that breaks meanwhile makes nobody wait: we go on signing with the keys that we have.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Keys:
         self._loading: asyncio.Task[None] | None = None
         self._private = private
         self._file_state: tuple[int, int] | None = None
+        self._file_problem: str | None = None
         self._published: set[str] = set()
 
     async def current(self) -> KeyRing:
@@ -98,18 +100,26 @@ class Keys:
         """Read the key file and the published keys; publish a key of ours that is new. Sets the clock right before."""
         started = self._monotonic()
         await self._keep_clock_right()
-        private = await asyncio.to_thread(self._read_private)
+        private = await asyncio.to_thread(self._newest_private)
         now = self._clock()
+        self._put_together(private, await self._sync(private, now), now)
+        self._loaded = started
+
+    async def _sync(self, private: tuple[PrivateKey, ...], now: datetime) -> list[PublicKey]:
+        """The published keys, with ours among them."""
         async with self._sessions() as db:
             known = await queries.list_public_keys(db, self._tables.signing_keys)
             if await self._publish(db, private, known, now):
                 await db.commit()
                 known = await queries.list_public_keys(db, self._tables.signing_keys)
+        return known
+
+    def _put_together(self, private: tuple[PrivateKey, ...], known: list[PublicKey], now: datetime) -> None:
         public = {key.kid: key for key in known if not self._is_over(key, now)}
         ring = replace(self._ring, private=private, public=public)
+        # The same object for the same keys: others keep by it what they made of them.
         if ring != self._ring:
             self._ring = ring
-        self._loaded = started
 
     async def _publish(
         self, db: AsyncSession, private: tuple[PrivateKey, ...], known: list[PublicKey], now: datetime
@@ -130,6 +140,17 @@ class Keys:
             log.warning("our newest signing key was retired by another node: give this node the new key file")
             await queries.keep_keys(db, self._tables.signing_keys, lagging)
         return bool(new or lagging)
+
+    def _newest_private(self) -> tuple[PrivateKey, ...]:
+        """The private keys of the file; while it cannot be used, those it had before. Says so once."""
+        try:
+            private, problem = self._read_private(), None
+        except (KeyFileError, OSError) as error:
+            private, problem = self._private, str(error)
+        if problem not in (None, self._file_problem):
+            log.error("the key file cannot be used, so the keys from before sign on: %s", problem)
+        self._file_problem = problem
+        return private
 
     def _read_private(self) -> tuple[PrivateKey, ...]:
         """The private keys; the file is parsed again only when it has changed (an RSA key takes its time)."""
