@@ -14,8 +14,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+import idna
 import pydantic.dataclasses
 from dotenv import dotenv_values
 from pydantic import (
@@ -41,6 +42,8 @@ from pydantic_settings import SettingsError as UnreadableSource
 PREFIX = "PROPUSK_"
 _INJECTED_BY_KUBERNETES = ("PROPUSK_SERVICE_", "PROPUSK_PORT")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST = timedelta(days=36500)
+"""No duration is longer, so that every time it is added to is one that the databases can hold."""
 
 
 class SettingsError(Exception):
@@ -54,7 +57,10 @@ def parse_duration(text: object) -> object:
     match = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
     if match is None:
         raise ValueError("a duration is a whole number and a unit: 90s, 10m, 2h, 30d")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    span = timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    if span > LONGEST:
+        raise ValueError(f"at most {format_duration(LONGEST)}")
+    return span
 
 
 def format_duration(span: timedelta) -> str:
@@ -92,7 +98,12 @@ def _parse_limit(value: object) -> object:
 
 
 T = TypeVar("T")
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    Field(ge=timedelta(0), le=LONGEST),
+    PlainSerializer(format_duration),
+]
 Listed = Annotated[list[T], NoDecode, BeforeValidator(_split)]
 LimitSetting = Annotated[Limit, NoDecode, BeforeValidator(_parse_limit), PlainSerializer(str)]
 Network = IPv4Network | IPv6Network
@@ -176,7 +187,7 @@ class Settings(BaseModel):
     )
     workers: int = Field(1, ge=1, le=256, description="processes of propusk serve")
     max_sessions_per_user: int = Field(100, ge=1, le=10_000, description="one more, and the oldest ends")
-    login_floor: Duration = Field(timedelta(0), description="a failed login answers no earlier than this")
+    login_floor: Duration = Field(timedelta(0), description="a failed login answers no earlier than this; at most 5s")
     default_locale: Literal["en", "ru"] = Field("en", description="language for those who name none")
     password: PasswordSettings = Field(PasswordSettings(), description="password rules")
     limits: LimitSettings = Field(LimitSettings(), description="rate limits")
@@ -189,7 +200,17 @@ class Settings(BaseModel):
             raise ValueError("an absolute http or https URL is needed")
         if parts.query or parts.fragment:
             raise ValueError("no query and no fragment, please")
-        return value.rstrip("/")
+        _check_port(parts)
+        if not value.isascii():
+            parts = _in_ascii(parts)
+        return parts.geturl().rstrip("/")
+
+    @field_validator("login_floor")
+    @classmethod
+    def _check_floor(cls, value: timedelta) -> timedelta:
+        if value > timedelta(seconds=5):
+            raise ValueError("at most 5s: a request is given up after 10")
+        return value
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -276,6 +297,26 @@ class Settings(BaseModel):
             raise SettingsError(str(error)) from None
         except (TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"propusk.toml: not TOML: {error}") from None
+
+
+def _check_port(parts: SplitResult) -> None:
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("the port is a number from 1 to 65535")
+
+
+def _in_ascii(parts: SplitResult) -> SplitResult:
+    """With the host as browsers send it: A-labels (RFC 5890)."""
+    if not parts.path.isascii():
+        raise ValueError("the path must be ASCII")
+    try:
+        host = idna.encode(parts.hostname or "", uts46=True).decode()
+    except idna.IDNAError:
+        raise ValueError("the host is no domain name") from None
+    return parts._replace(netloc=host if parts.port is None else f"{host}:{parts.port}")
 
 
 def _looks_like_a_sample(key: str) -> bool:

@@ -1,6 +1,6 @@
 """Settings: read from where an operator writes them, refused by their name, printed without secrets."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +113,19 @@ def test_what_kubernetes_injects_is_no_setting() -> None:
             for url in ("", "auth.example.com", "ftp://x", "https://", "https://u:zq7canary@x", "https://x?y")
         ),
         ("public_url", "https://x#y"),
+        *(("public_url", f"http://a:{port}") for port in ("99999", "zq7canary", "0", "-1")),
+        ("public_url", "https://про пуск.рф"),
+        ("public_url", "https://xn--пропуск.рф"),
+        ("public_url", "https://a.example.com/вход"),
         *(("access_token_ttl", span) for span in ("0s", "10", "-1s", "1.5m", "ten minutes", "1w", "")),
         ("refresh_token_ttl", "181d"),
         ("session_max_age", "1d"),
+        ("session_max_age", "36501d"),
+        ("session_max_age", timedelta(days=36501)),
+        ("refresh_grace", "999999999d"),
+        ("refresh_grace", timedelta(seconds=-1)),
+        ("login_floor", "6s"),
+        ("limits", {"refresh": "5/999999999d"}),
         ("token_algorithm", "none"),
         ("token_algorithm", "RS512"),
         ("introspection_clients", ["gateway:zq7canary"]),
@@ -154,11 +164,23 @@ def test_every_fault_is_named_at_once() -> None:
         ("http://auth.example.com:80/sso/", "http://auth.example.com", False),
         ("https://Auth.Example.com/sso", "https://auth.example.com", True),
         ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443", True),
+        ("https://пропуск.рф", "https://xn--j1ahcbdin.xn--p1ai", True),
+        ("https://Пропуск.рф:8443/sso/", "https://xn--j1ahcbdin.xn--p1ai:8443", True),
     ],
 )
 def test_the_origin_is_what_browsers_send(url: str, origin: str, secure: bool) -> None:
     made = build(public_url=url)
     assert (made.origin, made.secure) == (origin, secure)
+
+
+def test_an_address_outside_ascii_is_written_as_browsers_send_it() -> None:
+    assert build(public_url="https://Пропуск.рф:8443/sso/").public_url == "https://xn--j1ahcbdin.xn--p1ai:8443/sso"
+
+
+def test_the_longest_durations_can_be_added_to_the_time() -> None:
+    made = build(session_max_age="36500d", refresh_token_ttl="36500d", login_floor="5s")
+    assert datetime.now(UTC) + made.session_max_age
+    assert made.login_floor == timedelta(seconds=5)
 
 
 def test_the_audience_is_the_address_unless_given() -> None:
