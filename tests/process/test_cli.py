@@ -293,11 +293,16 @@ def test_a_setting_that_is_unknown_or_cannot_be_stops_every_command_and_is_named
         ({"PROPUSK_SECRET_KEY": "zq7canary"}, "secret_key: each key needs at least 32 characters"),
         ({"PROPUSK_PASSWORD": "zq7canary"}, "password"),
         ({"PROPUSK_DATABASE_URL": "oracle://a:zq7canary@b/c"}, "database_url: "),
+        ({"PROPUSK_DATABASE_URL": "postgresql://u:p@host:zq7canary/db"}, "database_url: "),
     ):
         done = propusk(tmp_path, "serve", env=env)
         assert done.returncode == 1
         assert named in done.stderr
         assert "zq7canary" not in done.stderr and "Traceback" not in done.stderr
+    for command in ("doctor", "config", "migrate"):
+        done = propusk(tmp_path, command, env={"PROPUSK_DATABASE_URL": "postgresql://u:p@host:zq7canary/db"})
+        assert "not a database URL" in done.stdout + done.stderr
+        assert "zq7canary" not in done.stdout + done.stderr and "Traceback" not in done.stderr
     (tmp_path / ".env").write_text("PROPUSK_WORKER=1\n")
     assert "PROPUSK_WORKER: no such setting" in propusk(tmp_path, "serve").stderr
 

@@ -122,7 +122,7 @@ def describe_database(settings: Settings) -> str:
         return str(settings.data_dir.absolute() / "propusk.db")
     try:
         url = make_url(settings.database_url.get_secret_value())
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return "(not a database URL)"
     # Drivers take a password there, too.
     hidden = {name: "***" for name in url.query if name not in ("sslmode", "charset")}

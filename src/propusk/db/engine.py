@@ -42,7 +42,7 @@ def database_url(settings: Settings) -> URL:
         return URL.create("sqlite+aiosqlite", database=str(settings.data_dir.absolute() / "propusk.db"))
     try:
         url = make_url(settings.database_url.get_secret_value())
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError, with a piece of the URL in it
         raise SettingsError("database_url: not a database URL (sqlite:///…, postgresql://…, mysql://…)") from None
     if url.drivername not in DRIVERS:
         raise SettingsError("database_url: use sqlite:///…, postgresql://… or mysql://…; the driver is our business")
