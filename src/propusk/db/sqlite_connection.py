@@ -10,6 +10,7 @@ Within a process a lock does better; between processes SQLite's own waiting rema
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from functools import partial
 from typing import Any, Self
 
@@ -78,12 +79,12 @@ class OneTripConnection(aiosqlite.Connection):
 
     async def commit(self) -> None:
         """Commit, and let the next writer in. Who wrote nothing has nothing to end, and spares the trip."""
-        if self._is_writer:
+        if self._is_writer or self._is_busy:
             await self._execute(self._end, self._conn.commit)  # type: ignore[no-untyped-call]
 
     async def rollback(self) -> None:
         """Roll back, and let the next writer in."""
-        if self._is_writer:
+        if self._is_writer or self._is_busy:
             await self._execute(self._end, self._conn.rollback)  # type: ignore[no-untyped-call]
 
     async def close(self) -> None:
@@ -93,33 +94,33 @@ class OneTripConnection(aiosqlite.Connection):
             self.stop()
             return
         if self._connection is not None:
-            await self._execute(self._end, self._conn.rollback)  # type: ignore[no-untyped-call]
+            await self._execute(self._abandon)  # type: ignore[no-untyped-call]
         await super().close()
 
     def stop(self) -> Any:
         """End without waiting: SQLAlchemy does so to a connection whose request was cancelled."""
         if self._connection is not None:
-            self._tx.put_nowait((None, partial(self._end, self._conn.rollback)))
+            self._tx.put_nowait((None, self._abandon))
         return super().stop()
 
     # What follows runs in the connection's thread.
 
     def _run(self, sql: str, run: Run) -> Found:
         try:
-            if not self._is_writer and not sql.lstrip()[:6].upper().startswith(("SELECT", "PRAGMA")):
-                self._enter()
-            return self._fetch(run)
+            # Before the gate: a connection that gives no cursor cannot say either whether it is in a transaction.
+            with closing(self._conn.cursor()) as cursor:
+                if not self._is_writer and not sql.lstrip()[:6].upper().startswith(("SELECT", "PRAGMA")):
+                    self._enter()
+                return self._fetch(cursor, run)
         finally:
             self._is_busy = False
 
-    def _fetch(self, run: Run) -> Found:
-        cursor = self._conn.cursor()
+    def _fetch(self, cursor: sqlite3.Cursor, run: Run) -> Found:
         try:
             run(cursor)
             rows = cursor.fetchall() if cursor.description else []
             return rows, cursor.description, cursor.rowcount, cursor.lastrowid
         finally:
-            cursor.close()
             self._leave_unless_writing()
 
     def _end(self, end: Callable[[], None]) -> None:
@@ -127,6 +128,14 @@ class OneTripConnection(aiosqlite.Connection):
             end()
         finally:
             self._leave_unless_writing()
+
+    def _abandon(self) -> None:
+        # It is closed next, which ends its transaction whether or not this does: nobody need wait for it any more.
+        with suppress(sqlite3.Error):
+            self._conn.rollback()
+        if self._is_writer:
+            self._is_writer = False
+            self._gate.release()
 
     def _enter(self) -> None:
         # A use case that wrote and then writes by another connection waits for itself: it must end in an error.
@@ -140,7 +149,7 @@ class OneTripConnection(aiosqlite.Connection):
             self._gate.release()
 
 
-async def open_connection(path: str, gate: threading.Lock) -> aiosqlite.Connection:
+async def open_connection(path: str, gate: threading.Lock) -> OneTripConnection:
     """A new connection to an SQLite file.
 
     Args:
@@ -150,4 +159,5 @@ async def open_connection(path: str, gate: threading.Lock) -> aiosqlite.Connecti
     # Until 0.22 the connection was its thread; either way the process need not wait for it to end.
     thread: Any = getattr(connection, "_thread", connection)
     thread.daemon = True
-    return await connection
+    await connection
+    return connection

@@ -1,0 +1,167 @@
+"""The gate of SQLite's writers: whatever happens to who holds it, the next one gets in."""
+
+import asyncio
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from propusk.db.engine import connect, database_url
+from propusk.db.sqlite_connection import open_connection
+from tests.kit import make_settings
+
+INSERT = text("INSERT INTO parents (name) VALUES (:name)")
+TABLES = (
+    "CREATE TABLE parents (id INTEGER PRIMARY KEY, name TEXT)",
+    "CREATE TABLE children (parent INTEGER REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)",
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "gate.db")
+
+
+@pytest.fixture
+def gate() -> threading.Lock:
+    return threading.Lock()
+
+
+@pytest.fixture
+async def engine(path: str, gate: threading.Lock, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    made = connect(database_url(make_settings(f"sqlite:///{path}", tmp_path)), pool_size=6, gate=gate)
+    async with made.begin() as connection:
+        for table in TABLES:
+            await connection.execute(text(table))
+    yield made
+    await made.dispose()
+
+
+async def write(engine: AsyncEngine, name: str, *, pause: float = 0) -> None:
+    """Two rows in one transaction."""
+    async with engine.begin() as connection:
+        await connection.execute(INSERT, {"name": name})
+        await asyncio.sleep(pause)
+        await connection.execute(INSERT, {"name": name})
+
+
+async def write_at_once(engine: AsyncEngine, gate: threading.Lock) -> None:
+    """A write that need wait for nobody, or for somebody who is about to go."""
+    async with asyncio.timeout(2):
+        await write(engine, "after")
+    assert not gate.locked()
+
+
+async def count(engine: AsyncEngine, name: str) -> int:
+    async with engine.connect() as connection:
+        found = await connection.execute(text("SELECT count(*) FROM parents WHERE name = :name"), {"name": name})
+        return int(found.scalar_one())
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_writers_that_are_cancelled_at_any_moment_let_the_next_one_in(
+    engine: AsyncEngine, gate: threading.Lock, seed: int
+) -> None:
+    chance = random.Random(seed)
+    for n in range(50):
+        tasks = [asyncio.create_task(write(engine, f"{n} {k}", pause=chance.uniform(0, 0.004))) for k in range(4)]
+        for task in tasks:
+            await asyncio.sleep(chance.uniform(0, 0.004))
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await write_at_once(engine, gate)
+        for k in range(4):
+            assert await count(engine, f"{n} {k}") in (0, 2), "all of a transaction or nothing"
+    assert await count(engine, "after") == 100
+
+
+async def test_a_writer_that_is_cancelled_while_it_waits_neither_writes_nor_keeps_the_gate(
+    engine: AsyncEngine, gate: threading.Lock
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(INSERT, {"name": "holder"})
+        waiting = asyncio.create_task(write(engine, "waiting"))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert gate.locked(), "the holder has it still"
+    await write_at_once(engine, gate)
+    assert (await count(engine, "holder"), await count(engine, "waiting")) == (1, 0)
+
+
+async def test_a_waiting_writer_goes_on_when_the_holder_commits(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(INSERT, {"name": "holder"})
+        waiting = asyncio.create_task(write(engine, "waiting"))
+        await asyncio.sleep(1)
+        assert not waiting.done()
+    committed = time.monotonic()
+    await waiting
+    assert time.monotonic() - committed < 0.5
+    assert await count(engine, "waiting") == 2
+
+
+async def test_several_rows_in_one_call_are_written_and_the_gate_given_back(
+    engine: AsyncEngine, gate: threading.Lock
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(INSERT, [{"name": "many"} for _ in range(20)])
+    assert await count(engine, "many") == 20
+    await write_at_once(engine, gate)
+
+
+async def test_a_refused_commit_gives_the_gate_back_once_it_is_rolled_back(
+    engine: AsyncEngine, gate: threading.Lock
+) -> None:
+    with pytest.raises(IntegrityError):
+        async with engine.begin() as connection:
+            await connection.execute(text("INSERT INTO children (parent) VALUES (7)"))
+    await write_at_once(engine, gate)
+
+
+async def test_a_refused_statement_gives_the_gate_back_at_the_end(engine: AsyncEngine, gate: threading.Lock) -> None:
+    with pytest.raises(IntegrityError):
+        async with engine.begin() as connection:
+            for _ in range(2):
+                await connection.execute(text("INSERT INTO parents (id) VALUES (1)"))
+    await write_at_once(engine, gate)
+
+
+@pytest.mark.parametrize("way", ["close", "stop"])
+async def test_a_connection_that_is_closed_in_a_transaction_gives_the_gate_back(
+    engine: AsyncEngine, path: str, gate: threading.Lock, way: str
+) -> None:
+    connection = await open_connection(path, gate)
+    await connection.cursor().execute("INSERT INTO parents (name) VALUES ('lost')")
+    assert gate.locked()
+    if way == "close":
+        await connection.close()
+    else:
+        connection.stop()
+    await write_at_once(engine, gate)
+    assert await count(engine, "lost") == 0
+
+
+async def test_a_connection_that_breaks_gives_the_gate_back(path: str, gate: threading.Lock) -> None:
+    """SQLite's own connection is closed under ours, before a write and in the middle of one."""
+    idle, writing = await open_connection(path, gate), await open_connection(path, gate)
+    await idle._execute(idle._conn.close)  # type: ignore[no-untyped-call]
+    with pytest.raises(sqlite3.ProgrammingError):
+        await idle.cursor().execute("CREATE TABLE t (id INTEGER)")
+    assert not gate.locked()
+
+    for sql in ("CREATE TABLE t (id INTEGER)", "INSERT INTO t VALUES (1)"):
+        await writing.cursor().execute(sql)
+    assert gate.locked()
+    await writing._execute(writing._conn.close)  # type: ignore[no-untyped-call]
+    await writing.close()
+    assert not gate.locked()
+    await idle.close()
