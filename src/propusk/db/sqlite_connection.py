@@ -159,5 +159,5 @@ async def open_connection(path: str, gate: threading.Lock) -> OneTripConnection:
     # Until 0.22 the connection was its thread; either way the process need not wait for it to end.
     thread: Any = getattr(connection, "_thread", connection)
     thread.daemon = True
-    await connection
+    _ = await connection
     return connection
