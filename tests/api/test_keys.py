@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from pydantic import SecretStr
+from sqlalchemy import delete, text
 
 from propusk.auth import Auth
 from propusk.context import Context
@@ -19,11 +20,11 @@ from propusk.crypto.keyring import JWKS_MAX_AGE, STALE, KeyFileError, generate_k
 from propusk.db.clock import DatabaseClock
 from propusk.errors import Unavailable
 from propusk.settings import Algorithm
-from propusk.tokens.keys import Keys, revoke_key, rotate_keys
+from propusk.tokens.keys import Keys, UnknownSecretKey, revoke_key, rotate_keys
 from tests.backends import Backend
 from tests.conftest import MakeHouse
 from tests.forgeries import unb64
-from tests.kit import FakeClock, House, make_settings
+from tests.kit import FakeClock, House, SeededEntropy, make_settings
 
 WAIT = JWKS_MAX_AGE + STALE
 
@@ -407,8 +408,6 @@ async def test_without_a_key_nothing_is_signed_and_it_is_said(make_house: MakeHo
     path = key_file(tmp_path / "keys.pem")
     house = await make_house(signing_key_file=path)
     await house.register()
-    from sqlalchemy import delete
-
     async with house.auth.engine.begin() as connection:
         await connection.execute(delete(house.auth.tables.signing_keys))
     house.auth.keys._ring = type(house.auth.keys._ring)(Algorithm.EDDSA, house.auth.keys._ring.secrets)
@@ -489,3 +488,25 @@ async def test_t57_a_node_that_missed_a_rotation_goes_on_being_believed(make_hou
             await house.auth.keys.load()
             answers = [await house.client.get("/users/me", headers=bearer) for bearer in tokens]
             assert [answer.status_code for answer in answers] == [200, 200]
+
+
+async def test_of_two_nodes_that_start_at_once_with_different_secret_keys_one_is_refused(
+    house: House, backend: Backend, tmp_path: Path, signing_key_file: Path
+) -> None:
+    def node(name: str) -> Auth:
+        key = SecretStr(f"zq7canary-{name}-0123456789-0123456789")
+        settings = make_settings(backend.url, tmp_path, secret_key=[key], signing_key_file=signing_key_file)
+        return Auth(settings, [], clock=FakeClock(), entropy=SeededEntropy(name))
+
+    tables = house.auth.tables
+    nodes = [node("one"), node("two")]
+    for lock_too in (True, False, True, False, True):
+        async with house.auth.engine.begin() as connection:
+            await connection.execute(delete(tables.secret_keys))
+            if lock_too:
+                await connection.execute(delete(tables.locks).where(tables.locks.c.name == "secret_keys"))
+        ends = await asyncio.gather(*(node.start() for node in nodes), return_exceptions=True)
+        assert {type(end) for end in ends} == {type(None), UnknownSecretKey}, ends
+        assert len(await house.rows("secret_keys")) == 1
+    for each in nodes:
+        await each.close()

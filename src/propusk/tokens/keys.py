@@ -177,6 +177,10 @@ async def check_secret_keys(ctx: Context) -> None:
         UnknownSecretKey: none of ours is known there; most likely each node generated its own.
     """
     known = await queries.list_fingerprints(ctx.db, ctx.tables.secret_keys)
+    if not known:
+        # Of nodes that start at once on a new database, with a key each, only the first may enter its own.
+        await queries.lock_secret_keys(ctx)
+        known = await queries.list_fingerprints(ctx.db, ctx.tables.secret_keys)
     ours = {key.fingerprint for key in ctx.keyring.secrets.keys}
     if known and not known & ours:
         raise UnknownSecretKey(

@@ -57,6 +57,15 @@ async def list_fingerprints(db: AsyncSession, secret_keys: Table) -> set[bytes]:
     return {bytes(value) for value in (await db.execute(select(secret_keys.c.fingerprint))).scalars()}
 
 
+async def lock_secret_keys(ctx: Context) -> None:
+    """Wait for everybody else who enters the first secret key; held until the end of the transaction."""
+    locks = ctx.tables.locks
+    lock = update(locks).where(locks.c.name == "secret_keys").values(n=locks.c.n + 1)
+    if await changed(ctx.db, lock) == 0:
+        # The first of all: the insert, too, waits for whoever inserts at this moment.
+        await insert_if_absent(ctx.db, locks, {"name": "secret_keys", "n": 0})
+
+
 async def save_fingerprint(db: AsyncSession, secret_keys: Table, fingerprint: bytes, now: datetime) -> None:
     """Let the database know a secret key."""
     await insert_if_absent(db, secret_keys, {"fingerprint": fingerprint, "first_seen_at": now})
