@@ -209,8 +209,23 @@ def test_deletion_asks_unless_told_not_to(service: Service) -> None:
     make_person(service, "gone")
     assert service.run("users", "delete", "gone@example.com", stdin="n\n").returncode == 1
     assert service.run("users", "show", "gone@example.com").returncode == 0
-    assert service.run("users", "delete", "gone@example.com", "--yes").returncode == 0
+    made = json.loads(service.run("users", "show", "gone@example.com", "--json").stdout)
+    done = service.run("users", "delete", "gone@example.com", "--yes", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"deleted": made["id"]})
     assert service.run("users", "show", "gone@example.com").returncode == 1
+
+
+def test_where_the_schema_stands_is_told_to_programs_and_an_unknown_revision_is_a_sentence(tmp_path: Path) -> None:
+    for arguments, there in ((["down", "--yes"], None), (["status"], None), (["up"], "0001"), (["status"], "0001")):
+        done = propusk(tmp_path, "migrate", *arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert (told["schema"], told["current"]) == (there, there == told["this_version"]), arguments
+    for arguments in (["up", "--revision", "garbage\x1b[2J"], ["down", "--yes", "--revision", "garbage"]):
+        done = propusk(tmp_path, "migrate", *arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("Error: ") and "garbage" in done.stderr
+        assert "Traceback" not in done.stderr and "\x1b" not in done.stderr
 
 
 def test_t57_a_rotated_key_waits_and_a_revoked_one_is_refused_everywhere_when_the_command_returns(
@@ -225,8 +240,9 @@ def test_t57_a_rotated_key_waits_and_a_revoked_one_is_refused_everywhere_when_th
         states = {key["kid"]: key["state"] for key in json.loads(service.run("keys", "list", "--json").stdout)}
         assert states == {old[0]["kid"]: "signing", new["kid"]: "published"}
         assert is_in(service, login)
-        revoked = service.run("keys", "revoke", old[0]["kid"])
+        revoked = service.run("keys", "revoke", old[0]["kid"], "--json")
         assert revoked.returncode == 0, revoked.stderr
+        assert json.loads(revoked.stdout) == {"revoked": old[0]["kid"]}
         assert "waiting" in revoked.stderr
         assert not any(is_in(service, login) for _ in range(20))
         assert is_in(service, log_in(service, "keyed"))

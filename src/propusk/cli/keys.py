@@ -79,9 +79,10 @@ def rotate(as_json: bool) -> None:
 # A key id may begin with a dash, so nothing that looks like a short option is one here.
 @keys.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("kid")
-def revoke(kid: str) -> None:
+@as_json_option
+def revoke(kid: str, as_json: bool) -> None:
     """Revoke a key whose private half leaked: tokens that it signed are refused everywhere when this returns."""
     wait = in_transaction(lambda ctx: revoke_key(ctx, kid=kid)).total_seconds()
     click.echo(f"revoked; waiting {wait:.0f} s until every process knows", err=True)
     time.sleep(wait)
-    click.echo(f"revoked {kid}: no token of it is accepted any more")
+    click.echo(json.dumps({"revoked": kid}) if as_json else f"revoked {kid}: no token of it is accepted any more")

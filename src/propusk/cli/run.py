@@ -1,18 +1,21 @@
 """What every command needs: settings, a transaction, and refusals as sentences with exit status 1."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from socket import gaierror
 from typing import Any, TypeVar
 
 import click
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from propusk.auth import Auth, create_auth
 from propusk.context import Context
 from propusk.crypto.keyring import KeyFileError
 from propusk.db.dialect import is_away
+from propusk.db.engine import connect, database_url
 from propusk.db.revision import is_current
 from propusk.errors import AuthError, InvalidInput
 from propusk.server import standard_features
@@ -108,6 +111,16 @@ async def with_context(settings: Settings, act: Callable[[Context], Awaitable[T]
         return result
     finally:
         await auth.close()
+
+
+@asynccontextmanager
+async def migration_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """An engine of its own: what stops a hanging request must not stop a long migration."""
+    engine = connect(database_url(settings), pool_size=1, migrating=True)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
 
 
 async def require_schema(auth: Auth) -> None:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from propusk.auth import Auth, create_auth
 from propusk.cli.protocol import BoundedProtocol
-from propusk.cli.run import Refused, describe_database, load_settings, require_schema, run
+from propusk.cli.run import Refused, describe_database, load_settings, migration_engine, require_schema, run
 from propusk.cli.settings_list import Sources, source_of, sources
 from propusk.db.revision import is_current
 from propusk.logs import configure_logs
@@ -111,7 +111,8 @@ async def _upgrade(auth: Auth) -> None:
         # Alembic is slow to load, and most starts do not need it.
         from propusk.db.migrate import upgrade
 
-        await upgrade(auth.engine, auth.tables.metadata)
+        async with migration_engine(auth.settings) as engine:
+            await upgrade(engine, auth.tables.metadata)
 
 
 def _banner(settings: Settings, known: Sources, address: str) -> str:

@@ -1,11 +1,12 @@
 """`propusk users`: make, find, change and delete people, and end their sessions."""
 
+import json
 from typing import Any
 
 import click
 
 from propusk.cli.people import find_person, print_user, read_password, to_json, user_line
-from propusk.cli.run import as_json_option, in_transaction
+from propusk.cli.run import as_json_option, in_transaction, printable
 from propusk.cli.sessions import sessions
 from propusk.context import Context
 from propusk.features.password.change import set_password
@@ -142,7 +143,8 @@ def demote(person: str, as_json: bool) -> None:
 @users.command()
 @person_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def delete(person: str, yes: bool) -> None:
+@as_json_option
+def delete(person: str, yes: bool, as_json: bool) -> None:
     """Delete somebody with their credentials, sessions and personal data."""
 
     async def find(ctx: Context) -> User:
@@ -155,4 +157,7 @@ def delete(person: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Delete {user_line(user)}\nfor good?", abort=True, err=True)
     in_transaction(act)
-    click.echo(f"deleted {user.email}", err=True)
+    if as_json:
+        click.echo(json.dumps({"deleted": str(user.id)}))
+    else:
+        click.echo(f"deleted {printable(user.email)}", err=True)

@@ -22,7 +22,10 @@ DRIVERS = {
 }
 OURS = "propusk_owns_this_session"
 WROTE = "propusk_wrote_in_this_session"
-_MYSQL_SESSION = "SET SESSION innodb_lock_wait_timeout = 10, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
+_MYSQL_SESSION = (
+    "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds},"
+    " sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
+)
 _SSL = {
     "disable": False,
     "prefer": "prefer",
@@ -52,7 +55,12 @@ def database_url(settings: Settings) -> URL:
 
 
 def connect(
-    url: URL, *, pool_size: int = 10, durable: bool = True, gate: "threading.Lock | None" = None
+    url: URL,
+    *,
+    pool_size: int = 10,
+    durable: bool = True,
+    migrating: bool = False,
+    gate: "threading.Lock | None" = None,
 ) -> AsyncEngine:
     """An engine for `url`.
 
@@ -60,6 +68,7 @@ def connect(
         pool_size: most connections at once; 0 keeps none, each is new.
         durable: False for the short-lived counters, each a statement of its own: they need no transaction, and as
             they need not survive a power cut, they do not wait for the disk, where the database can be told so.
+        migrating: a statement may take as long as it takes, and waits for a lock for a minute rather than 10 s.
         gate: where the writers of one process to one SQLite file wait for each other.
     """
     options: dict[str, Any] = {"hide_parameters": True}
@@ -75,14 +84,17 @@ def connect(
         case "sqlite":
             opening = partial(open_connection, str(url.database), gate or threading.Lock())
             engine = create_async_engine(url, async_creator=opening, **alone, **options)
-            _prepare_sqlite(engine, durable=durable)
+            _prepare_sqlite(engine, durable=durable, migrating=migrating)
         case "postgresql":
-            arguments = _postgresql_arguments(durable=durable)
+            arguments = _postgresql_arguments(durable=durable, migrating=migrating)
             engine = create_async_engine(_with_ssl(url), connect_args=arguments, pool_recycle=1800, **alone, **options)
         case _:
             engine = create_async_engine(
                 url.update_query_dict({"charset": "utf8mb4"}),
-                connect_args={"connect_timeout": 5, "init_command": _MYSQL_SESSION},
+                connect_args={
+                    "connect_timeout": 5,
+                    "init_command": _MYSQL_SESSION.format(seconds=_patience(migrating)),
+                },
                 # MariaDB's default re-reads an old snapshot after a lost compare-and-set.
                 isolation_level="READ COMMITTED",
                 pool_recycle=1800,
@@ -100,18 +112,23 @@ def _connect_mysql(dialect: Any, _record: object, arguments: Any, keywords: Any)
         raise ConnectionResetError("the connection was lost while it was made") from error
 
 
-def _postgresql_arguments(*, durable: bool) -> dict[str, Any]:
+def _patience(migrating: bool) -> int:
+    """Seconds to wait for a lock."""
+    return 60 if migrating else 10
+
+
+def _postgresql_arguments(*, durable: bool, migrating: bool) -> dict[str, Any]:
     server = {
         "application_name": "propusk",
         "jit": "off",
-        "statement_timeout": "10000",
-        "lock_timeout": "10000",
+        "statement_timeout": "0" if migrating else "10000",
+        "lock_timeout": str(_patience(migrating) * 1000),
         "idle_in_transaction_session_timeout": "60000",
         "default_transaction_isolation": "read committed",
     }
     if not durable:
         server["synchronous_commit"] = "off"
-    return {"timeout": 5, "command_timeout": 15, "server_settings": server}
+    return {"timeout": 5, "command_timeout": None if migrating else 15, "server_settings": server}
 
 
 def _with_ssl(url: URL) -> URL:
@@ -124,11 +141,11 @@ def _with_ssl(url: URL) -> URL:
     return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
 
 
-def _prepare_sqlite(engine: AsyncEngine, *, durable: bool) -> None:
+def _prepare_sqlite(engine: AsyncEngine, *, durable: bool, migrating: bool) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def _set_pragmas(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
-        for pragma in sqlite_pragmas(durable=durable):
+        for pragma in sqlite_pragmas(durable=durable, migrating=migrating):
             cursor.execute(pragma)
         cursor.close()
         # SQLite's own lower() knows ASCII only; names are not all ASCII.
@@ -139,10 +156,10 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def sqlite_pragmas(*, durable: bool) -> tuple[str, ...]:
+def sqlite_pragmas(*, durable: bool, migrating: bool = False) -> tuple[str, ...]:
     """What every connection to an SQLite file sets first."""
     return (
-        "PRAGMA busy_timeout = 10000",
+        f"PRAGMA busy_timeout = {_patience(migrating) * 1000}",
         "PRAGMA journal_mode = WAL",
         f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}",
         "PRAGMA foreign_keys = ON",
