@@ -7,16 +7,15 @@ and `propusk.toml`, in this order of precedence.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import timedelta
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Annotated, Any, Literal, Self, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-import idna
 import pydantic.dataclasses
 from dotenv import dotenv_values
 from pydantic import (
@@ -24,7 +23,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     SecretStr,
     ValidationError,
     field_validator,
@@ -39,74 +37,14 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as UnreadableSource
 
+from propusk.setting_types import Duration, Limit, LimitSetting, Listed, Network, check_port, in_ascii, split_list
+
 PREFIX = "PROPUSK_"
 _INJECTED_BY_KUBERNETES = ("PROPUSK_SERVICE_", "PROPUSK_PORT")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-LONGEST = timedelta(days=36500)
-"""No duration is longer, so that every time it is added to is one that the databases can hold."""
 
 
 class SettingsError(Exception):
     """The settings cannot be used. The text names each fault, one a line."""
-
-
-def parse_duration(text: object) -> object:
-    """`90s`, `10m`, `2h` or `30d` as a timedelta; anything else is left to pydantic to refuse."""
-    if isinstance(text, timedelta) or not isinstance(text, str):
-        return text
-    match = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
-    if match is None:
-        raise ValueError("a duration is a whole number and a unit: 90s, 10m, 2h, 30d")
-    span = timedelta(seconds=int(match[1]) * _UNITS[match[2]])
-    if span > LONGEST:
-        raise ValueError(f"at most {format_duration(LONGEST)}")
-    return span
-
-
-def format_duration(span: timedelta) -> str:
-    """The shortest form that `parse_duration` reads back."""
-    seconds = int(span.total_seconds())
-    unit = next(u for u in "dhms" if seconds % _UNITS[u] == 0) if seconds else "s"
-    return f"{seconds // _UNITS[unit]}{unit}"
-
-
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
-@dataclass(frozen=True)
-class Limit:
-    """At most `count` events in a window of length `window`."""
-
-    count: int
-    window: timedelta
-
-    def __str__(self) -> str:
-        return f"{self.count}/{format_duration(self.window)}"
-
-
-def _parse_limit(value: object) -> object:
-    if isinstance(value, str):
-        count, _, window = value.partition("/")
-        span = parse_duration(window)
-        if not count.isdigit() or int(count) < 1 or not isinstance(span, timedelta) or not span:
-            raise ValueError("a limit is a count and a window: 10/15m")
-        return Limit(int(count), span)
-    return value
-
-
-T = TypeVar("T")
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration),
-    Field(ge=timedelta(0), le=LONGEST),
-    PlainSerializer(format_duration),
-]
-Listed = Annotated[list[T], NoDecode, BeforeValidator(_split)]
-LimitSetting = Annotated[Limit, NoDecode, BeforeValidator(_parse_limit), PlainSerializer(str)]
-Network = IPv4Network | IPv6Network
 
 
 class Algorithm(StrEnum):
@@ -163,7 +101,7 @@ class Settings(BaseModel):
     database_url: SecretStr | None = Field(
         None, description="sqlite:///…, postgresql://… or mysql://…; by default SQLite in data_dir"
     )
-    secret_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(_split)] = Field(
+    secret_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(split_list)] = Field(
         [], description="32 characters or more each, newest first, by commas; generated into data_dir in development"
     )
     signing_key_file: Path | None = Field(
@@ -182,7 +120,7 @@ class Settings(BaseModel):
     )
     token_algorithm: Algorithm = Field(Algorithm.EDDSA, description="EdDSA, ES256, RS256 (3072 bits) or HS256")
     token_encryption: bool = Field(False, description="access tokens are encrypted (nested JWE)")
-    trusted_proxies: Annotated[list[Network], NoDecode, BeforeValidator(_split)] = Field(
+    trusted_proxies: Annotated[list[Network], NoDecode, BeforeValidator(split_list)] = Field(
         [], description="networks whose X-Forwarded-For and Forwarded are believed, by commas"
     )
     workers: int = Field(1, ge=1, le=256, description="processes of propusk serve")
@@ -200,9 +138,9 @@ class Settings(BaseModel):
             raise ValueError("an absolute http or https URL is needed")
         if parts.query or parts.fragment:
             raise ValueError("no query and no fragment, please")
-        _check_port(parts)
+        check_port(parts)
         if not value.isascii():
-            parts = _in_ascii(parts)
+            parts = in_ascii(parts)
         return parts.geturl().rstrip("/")
 
     @field_validator("login_floor")
@@ -215,7 +153,7 @@ class Settings(BaseModel):
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _parse_networks(cls, value: object) -> object:
-        value = _split(value)  # this runs before the validators of the annotation
+        value = split_list(value)  # this runs before the validators of the annotation
         return [ip_network(v) if isinstance(v, str) else v for v in value] if isinstance(value, list) else value
 
     @field_validator("introspection_clients")
@@ -297,26 +235,6 @@ class Settings(BaseModel):
             raise SettingsError(str(error)) from None
         except (TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"propusk.toml: not TOML: {error}") from None
-
-
-def _check_port(parts: SplitResult) -> None:
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if port == 0:
-        raise ValueError("the port is a number from 1 to 65535")
-
-
-def _in_ascii(parts: SplitResult) -> SplitResult:
-    """With the host as browsers send it: A-labels (RFC 5890)."""
-    if not parts.path.isascii():
-        raise ValueError("the path must be ASCII")
-    try:
-        host = idna.encode(parts.hostname or "", uts46=True).decode()
-    except idna.IDNAError:
-        raise ValueError("the host is no domain name") from None
-    return parts._replace(netloc=host if parts.port is None else f"{host}:{parts.port}")
 
 
 def _looks_like_a_sample(key: str) -> bool:

@@ -137,7 +137,8 @@ async def test_t23_a_second_logout_by_cookies_is_a_401_that_clears_them(house: H
 async def test_t23_the_access_cookie_alone_logs_out_of_a_network_that_is_limited_for_bad_refresh_tokens(
     make_house: MakeHouse,
 ) -> None:
-    from propusk.settings import Limit, LimitSettings
+    from propusk.setting_types import Limit
+    from propusk.settings import LimitSettings
 
     house = await make_house(limits=LimitSettings(refresh=Limit(3, timedelta(minutes=1))))
     await house.register()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from propusk.errors import TooManyRequests
-from propusk.settings import Limit
+from propusk.setting_types import Limit
 from propusk.store import Hit, Store, check_limits
 from tests.kit import House
 

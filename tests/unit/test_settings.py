@@ -7,16 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from propusk.settings import (
-    Algorithm,
-    Limit,
-    Settings,
-    SettingsError,
-    describe_faults,
-    format_duration,
-    parse_duration,
-    unknown_names,
-)
+from propusk.setting_types import Limit, format_duration, parse_duration
+from propusk.settings import Algorithm, Settings, SettingsError, describe_faults, unknown_names
 
 build: Any = Settings  # every field has a default, which mypy cannot see behind these annotations
 KEY = "zq7canary-Kq2vV9x4LrT8mB1nW6yZ3cD5eF7gH0jP"

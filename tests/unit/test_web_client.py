@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propusk.settings import Network
+from propusk.setting_types import Network
 from propusk.web.client import MAX_USER_AGENT, client_address, network_of, user_agent
 
 TRUSTED: list[Network] = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from propusk.cli.run import describe_database
-from propusk.settings import PREFIX, LimitSettings, PasswordSettings, Settings, format_duration
+from propusk.setting_types import format_duration
+from propusk.settings import PREFIX, LimitSettings, PasswordSettings, Settings
 
 _GROUPS: Mapping[str, Any] = {"password": PasswordSettings, "limits": LimitSettings}
 _MASK = "********"

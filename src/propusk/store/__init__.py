@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from propusk.errors import TooManyRequests
-from propusk.settings import Limit
+from propusk.setting_types import Limit
 
 
 @dataclass(frozen=True)

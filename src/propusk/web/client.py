@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
-from propusk.settings import Network
+from propusk.setting_types import Network
 from propusk.web.headers import header_values
 
 MAX_HOPS = 32

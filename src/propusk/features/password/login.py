@@ -30,8 +30,8 @@ async def login_with_password(ctx: Context, *, login: str, password: str) -> Tok
     user, stored, known = found or (None, None, False)
     # No connection is held while Argon2 runs.
     await release(ctx.db)
-    account = _account(user, key, login)
-    beyond = from_home(ctx, account) if known else over_networks(ctx, account)
+    account = _account(user, key)
+    beyond = from_home(ctx, account) if known or key is None else over_networks(ctx, account)
     verdict, attempt = await guess(ctx, account=account, beyond=beyond, stored=stored, password=password)
     if user is None or stored is None or not verdict.ok:
         raise await _refuse(ctx, user, InvalidCredentials(), started)
@@ -46,9 +46,11 @@ async def login_with_password(ctx: Context, *, login: str, password: str) -> Tok
     return pair
 
 
-def _account(user: User | None, key: tuple[str, str] | None, login: str) -> str:
-    """One name for an account, however its login is spelled; unknown ones are counted by what was typed."""
-    return str(user.id) if user is not None else " ".join(key or ("typed", login))
+def _account(user: User | None, key: tuple[str, str] | None) -> str:
+    """One name for an account, however its login is spelled. What can be nobody's name counts as one for each network:
+    neither may a stranger's typing use it up for others, nor make a counter for each thing typed.
+    """
+    return str(user.id) if user is not None else " ".join(key or ("no name",))
 
 
 async def _refuse(ctx: Context, user: User | None, refusal: AuthError, started: float) -> AuthError:

@@ -1,0 +1,101 @@
+"""The kinds of values that settings have: durations, limits, lists, networks, addresses."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, TypeVar
+from urllib.parse import SplitResult
+
+import idna
+from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic_settings import NoDecode
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST = timedelta(days=36500)
+"""No duration is longer, so that every time it is added to is one that the databases can hold."""
+
+
+def parse_duration(text: object) -> object:
+    """`90s`, `10m`, `2h` or `30d` as a timedelta; anything else is left to pydantic to refuse."""
+    if isinstance(text, timedelta) or not isinstance(text, str):
+        return text
+    match = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
+    if match is None:
+        raise ValueError("a duration is a whole number and a unit: 90s, 10m, 2h, 30d")
+    span = timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    if span > LONGEST:
+        raise ValueError(f"at most {format_duration(LONGEST)}")
+    return span
+
+
+def format_duration(span: timedelta) -> str:
+    """The shortest form that `parse_duration` reads back."""
+    seconds = int(span.total_seconds())
+    unit = next(u for u in "dhms" if seconds % _UNITS[u] == 0) if seconds else "s"
+    return f"{seconds // _UNITS[unit]}{unit}"
+
+
+def split_list(value: object) -> object:
+    """The parts of a text with commas; anything else is left to pydantic."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `count` events in a window of length `window`."""
+
+    count: int
+    window: timedelta
+
+    def __str__(self) -> str:
+        return f"{self.count}/{format_duration(self.window)}"
+
+
+def _parse_limit(value: object) -> object:
+    if isinstance(value, str):
+        count, _, window = value.partition("/")
+        span = parse_duration(window)
+        if not count.isdigit() or int(count) < 1 or not isinstance(span, timedelta) or not span:
+            raise ValueError("a limit is a count and a window: 10/15m")
+        return Limit(int(count), span)
+    return value
+
+
+T = TypeVar("T")
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    Field(ge=timedelta(0), le=LONGEST),
+    PlainSerializer(format_duration),
+]
+Listed = Annotated[list[T], NoDecode, BeforeValidator(split_list)]
+LimitSetting = Annotated[Limit, NoDecode, BeforeValidator(_parse_limit), PlainSerializer(str)]
+Network = IPv4Network | IPv6Network
+
+
+def check_port(parts: SplitResult) -> None:
+    """Refuse a port that is none.
+
+    Raises:
+        ValueError
+    """
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("the port is a number from 1 to 65535")
+
+
+def in_ascii(parts: SplitResult) -> SplitResult:
+    """With the host as browsers send it: A-labels (RFC 5890)."""
+    if not parts.path.isascii():
+        raise ValueError("the path must be ASCII")
+    try:
+        host = idna.encode(parts.hostname or "", uts46=True).decode()
+    except idna.IDNAError:
+        raise ValueError("the host is no domain name") from None
+    return parts._replace(netloc=host if parts.port is None else f"{host}:{parts.port}")
