@@ -207,3 +207,14 @@ async def test_the_hot_route_answers_what_the_document_says(house: House) -> Non
     assert set(resolve(document, schema)["required"]) == set(body)
     assert body == UserOut.model_validate(body).model_dump(mode="json")
     assert body == (await ada.patch("/users/me", {})).json()
+
+
+async def test_the_shortest_password_is_that_of_the_settings(make_house: MakeHouse) -> None:
+    house = await make_house(password={"min_length": 13, "memory_kib": 8, "iterations": 1})
+    schemas = (await house.client.get("/openapi.json")).json()["components"]["schemas"]
+    fields = [("RegisterBody", "password"), ("UserCreation", "password"), ("PasswordChange", "new_password")]
+    for schema, field in fields:
+        told = schemas[schema]["properties"][field]
+        told = told.get("anyOf", [told])[0]
+        assert (told["minLength"], told["maxLength"]) == (13, 256), schema
+        assert told["description"].startswith("13 to 256 characters"), schema

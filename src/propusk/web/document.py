@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from propusk.settings import Settings
 from propusk.web.cookies import CookieNames
 from propusk.web.openapi import HEADERS, LOGIN_NEEDED, PROBLEM_SCHEMA, refuses
-from propusk.web.schemas import UserOut
+from propusk.web.schemas import NEW_PASSWORD, UserOut
 
 DESCRIPTION = """Accounts, sessions and tokens.
 
@@ -66,6 +66,7 @@ def make_document(app: FastAPI, settings: Settings) -> dict[str, Any]:
     _complete_components(document["components"], settings)
     # FastAPI does not know the hot route, which is Starlette's.
     document["paths"]["/users/me"]["get"] = deepcopy(_GET_ME)
+    _set_shortest_password(document["components"]["schemas"], settings.password.min_length)
     for operation in _operations(document):
         _complete(operation, document["components"]["schemas"])
     document["paths"] = dict(sorted(document["paths"].items()))
@@ -83,6 +84,17 @@ def _complete_components(components: dict[str, Any], settings: Settings) -> None
         "name": names.refresh,
         "description": "Set by POST /auth/login?transport=cookie, beside the other; for refresh and logout.",
     }
+
+
+def _set_shortest_password(node: Any, shortest: int) -> None:
+    """What `NewPassword` says for the default, said for the settings, wherever it stands."""
+    if isinstance(node, dict):
+        if node.get("description") == NEW_PASSWORD.format(8):
+            node |= {"description": NEW_PASSWORD.format(shortest), "minLength": shortest}
+        node = list(node.values())
+    if isinstance(node, list):
+        for inner in node:
+            _set_shortest_password(inner, shortest)
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

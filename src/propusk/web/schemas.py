@@ -18,6 +18,7 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-21T09:30:00.123456Z"]}),
 ]
 Email = Annotated[str, Field(json_schema_extra={"format": "email", "maxLength": 254, "examples": ["ada@example.com"]})]
+NEW_PASSWORD = "{} to 256 characters; no well-known password, nor one built from one's own names."
 NewPassword = Annotated[
     str,
     Field(
@@ -27,7 +28,7 @@ NewPassword = Annotated[
             "maxLength": 256,
             "examples": [examples.PASSWORD],
         },
-        description="8 to 256 characters; no well-known password, nor one built from one's own names.",
+        description=NEW_PASSWORD.format(8),  # the document has the number of the settings
     ),
 ]
 Password = Annotated[str, Field(json_schema_extra={"format": "password", "examples": [examples.PASSWORD]})]
