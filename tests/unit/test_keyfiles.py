@@ -178,6 +178,17 @@ def test_a_key_file_is_replaced_whole_and_stays_private(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["keys.pem"]
 
 
+def test_a_replaced_key_file_keeps_its_mode_and_owner(tmp_path: Path) -> None:
+    path = write(tmp_path / "keys.pem", pem(ED25519), 0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 4711, 4712)
+    before = path.stat()
+    write_keys(path, (generate_key(Algorithm.EDDSA),))
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert after.st_ino != before.st_ino
+
+
 def test_an_rsa_key_has_3072_bits_and_a_given_one_at_least_2048(tmp_path: Path) -> None:
     assert len(unb64(generate_key(Algorithm.RS256).public_jwk["n"])) * 8 == 3072
     path = write(tmp_path / "keys.pem", pem(rsa.generate_private_key(65537, 2048)))

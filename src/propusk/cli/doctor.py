@@ -89,10 +89,14 @@ def _files(settings: Settings) -> Iterator[Finding]:
     if not settings.data_dir.is_dir():
         return
     folder = settings.data_dir.absolute()
-    exposed = [path for path in (folder, *sorted(folder.iterdir())) if path.stat().st_mode & 0o077]
-    for path in exposed:
-        mode = "700" if path.is_dir() else "600"
-        yield Finding("data_dir", "fail", f"others may look into {path}", f"chmod {mode} {path}")
+    modes = {path: path.stat().st_mode for path in (folder, *sorted(folder.iterdir()))}
+    exposed = {path: mode for path, mode in modes.items() if mode & 0o077}
+    for path, mode in exposed.items():
+        advice = f"chmod {'700' if path.is_dir() else '600'} {path}"
+        if mode & 0o007:
+            yield Finding("data_dir", "fail", f"others may look into {path}", advice)
+        else:
+            yield Finding("data_dir", "warn", f"its group may look into {path}", f"unless that is meant: {advice}")
     if not exposed:
         yield Finding("data_dir", "ok", f"{folder}, readable by its owner alone")
 
@@ -111,7 +115,10 @@ def _signing_keys(settings: Settings) -> Finding:
         return Finding(
             "keys", "fail", f"{path} has no key for {settings.token_algorithm}", "add one, before the others"
         )
-    return Finding("keys", "ok", f"{path.absolute()}: {len(keys)} for {settings.token_algorithm}")
+    detail = f"{path.absolute()}: {len(keys)} for {settings.token_algorithm}"
+    if path.stat().st_mode & 0o070:
+        return Finding("keys", "warn", f"{detail}; its group may read it", f"unless that is meant: chmod 600 {path}")
+    return Finding("keys", "ok", detail)
 
 
 def _database(settings: Settings) -> list[Finding]:

@@ -81,12 +81,29 @@ def prepend_key(path: Path, key: PrivateKey, keys: tuple[PrivateKey, ...]) -> tu
 
 
 def write_keys(path: Path, keys: tuple[PrivateKey, ...]) -> tuple[PrivateKey, ...]:
-    """Replace the keys of a file, at once or not at all."""
+    """Replace the keys of a file, at once or not at all. Its mode and owner stay: root may do this for the service.
+
+    Raises:
+        OSError: it cannot be written, or not with the owner that it has.
+    """
     partial = path.with_name(path.name + ".new")
     partial.unlink(missing_ok=True)
     _create(partial, b"".join(key.pem for key in keys))
-    partial.replace(path)
+    try:
+        if path.exists():
+            _take_owner(partial, path.stat())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
     return keys
+
+
+def _take_owner(path: Path, like: os.stat_result) -> None:
+    made = path.stat()
+    if (made.st_uid, made.st_gid) != (like.st_uid, like.st_gid):
+        os.chown(path, like.st_uid, like.st_gid)
+    path.chmod(like.st_mode & 0o770)
 
 
 def _create_whole(path: Path, content: bytes) -> None:
