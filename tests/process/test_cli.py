@@ -342,6 +342,9 @@ def test_doctor_finds_what_is_wrong_and_says_what_to_do(tmp_path: Path) -> None:
     away = look({"PROPUSK_DATABASE_URL": "postgresql://a:zq7canary@127.0.0.1:1/c"})
     assert (away[0], away[1]["database"]["status"], "zq7canary" in str(away)) == (1, "fail", False)
     keys = tmp_path / "propusk-data" / "signing_keys.pem"
+    keys.chmod(0o640)
+    status, found = look()
+    assert (status, found["keys"]["status"], found["data_dir"]["status"]) == (0, "warn", "warn")
     keys.chmod(0o644)
     status, found = look()
     assert (status, found["keys"]["status"]) == (1, "fail")
@@ -384,6 +387,8 @@ def test_serve_refuses_a_server_database_with_an_old_schema_and_names_the_comman
         done = propusk(tmp_path, "serve", env={"PROPUSK_DATABASE_URL": backend.url})
         assert done.returncode == 1
         assert "run propusk migrate" in done.stderr
+        done = propusk(tmp_path, "migrate", env={"PROPUSK_DATABASE_URL": backend.url})
+        assert (done.returncode, done.stderr) == (0, "")
         with Service(tmp_path, env={"PROPUSK_DATABASE_URL": backend.url}) as service:
             make_person(service, "there")
             assert log_in(service, "there").status_code == 200
@@ -410,6 +415,17 @@ def test_t55_files_are_ours_alone_whatever_the_umask_and_hold_no_usable_secret(t
             held = path.read_bytes()
             for secret in (PASSWORD, tokens["access_token"], tokens["refresh_token"]):
                 assert secret.encode() not in held, path.name
+
+
+def test_t55_a_folder_that_is_open_to_others_is_mentioned_once(tmp_path: Path) -> None:
+    folder = tmp_path / "propusk-data"
+    folder.mkdir()
+    for mode, times in ((0o750, 1), (0o700, 0)):
+        folder.chmod(mode)
+        with Service(tmp_path, workers=2) as service:
+            before = service.logs()
+        assert before.count(f"others may look into {folder}") == 1, "of both starts"
+        assert before.count("Propusk on") == 2 - times
 
 
 def test_the_banner_says_where_everything_is_and_what_is_a_development_default(service: Service) -> None:

@@ -38,6 +38,7 @@ def serve(host: str, port: int, workers: int | None) -> None:
     _check_port(host, port)
     run(_prepare(settings))
     _announce(settings, known, _url(host, port))
+    _warn_of_open_folder(settings)
     uvicorn.run(
         "propusk.cli.serve:app_from_env" if settings.workers > 1 else create_app(settings, access_log=True),
         factory=settings.workers > 1,
@@ -104,6 +105,13 @@ def _announce(settings: Settings, known: Sources, address: str) -> None:
         log.info("Propusk on %s, for %s, %d worker(s)", address, settings.public_url, settings.workers)
     else:
         click.echo(_banner(settings, known, address), err=True)
+
+
+def _warn_of_open_folder(settings: Settings) -> None:
+    """A folder that we made is ours alone; one that was there before may not be."""
+    if settings.data_dir.is_dir() and settings.data_dir.stat().st_mode & 0o077:
+        folder = settings.data_dir.absolute()
+        log.warning("others may look into %s, where keys and data are: chmod 700 %s", folder, folder)
 
 
 async def _upgrade(auth: Auth) -> None:
