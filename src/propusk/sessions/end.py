@@ -23,8 +23,8 @@ async def end_session(ctx: Context, *, session_id: UUID, user_id: UUID, actor_id
     Raises:
         NotFound: the user has no such live session.
     """
-    found = await queries.find_session(ctx, session_id)
-    if found is None or found[0].user_id != user_id or not is_live(*found, ctx.now):
+    found = await queries.find_session_of(ctx, session_id, user_id)
+    if found is None or not is_live(*found, ctx.now):
         raise NotFound
     if not await queries.claim_end(ctx, session_id, user_id):
         raise NotFound

@@ -49,6 +49,17 @@ async def find_session(ctx: Context, session_id: UUID) -> tuple[Session, User] |
     return split_row(ctx.tables, row) if row is not None else None
 
 
+async def find_session_of(ctx: Context, session_id: UUID, user_id: UUID) -> tuple[Session, User] | None:
+    """The same, if it is this user's. Another's is not even read, so that time does not tell it from none."""
+    row = (await ctx.db.execute(_by_id_of_user(ctx.tables), {"id": session_id, "user_id": user_id})).first()
+    return split_row(ctx.tables, row) if row is not None else None
+
+
+@prepared
+def _by_id_of_user(tables: Tables) -> Select[Any]:
+    return _by_id(tables).where(tables.sessions.c.user_id == bindparam("user_id"))
+
+
 @prepared
 def _by_id(tables: Tables) -> Select[Any]:
     return session_and_user(tables).where(tables.sessions.c.id == bindparam("id"))
