@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet
-FAST := tests/unit tests/api tests/house -q --db=sqlite
+# Seconds each, to be run before every commit; the rest of tests/api takes minutes.
+FAST := tests/unit tests/house tests/api/test_tour.py tests/api/test_openapi.py -q -n 2 --db=sqlite
 CI ?=
 
 .DEFAULT_GOAL := help
@@ -41,8 +42,8 @@ attack: .venv/.installed-dev  ## timing and brute force, against real processes
 docs: .venv/.installed-dev  ## docs/reference again, after a change of routes, settings or errors
 	@$(BIN)/python docs/generate.py
 
-lowest: .venv-lowest/.installed  ## the fast tests on the oldest versions that pyproject.toml allows
-	.venv-lowest/bin/pytest $(FAST)
+lowest: .venv-lowest/.installed  ## the tests without processes on the oldest versions that pyproject.toml allows
+	.venv-lowest/bin/pytest tests/unit tests/house tests/api tests/contract -q -n 2 --db=sqlite
 
 migration: .venv/.installed-dev  ## a new step of the schema: make migration m="add users.locale"
 	@test -n "$(m)" || { echo 'Say what it does: make migration m="add users.locale"'; exit 2; }
