@@ -46,14 +46,15 @@ def server_backend(server_database: str, tmp_path: Path) -> Iterator[Backend]:
         yield backend
 
 
-@pytest.fixture(scope="session")
+# One module, one cluster: each worker may hold 15 connections, and PostgreSQL has 100 for all.
+@pytest.fixture(scope="module")
 def town(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """A service with four workers, shared by many tests."""
+    """A service with four workers, shared by the tests of a module."""
     with town_on(database, tmp_path_factory.mktemp(f"town_{database}")) as town:
         yield town
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def nodes(server_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Town, Town]]:
     """Two nodes of two workers each, with the usual limit of logins."""
     folder = tmp_path_factory.mktemp(f"nodes_{server_database}")

@@ -33,7 +33,7 @@ from tests.process.wire import Answer, Ask, once, timed
 
 pytestmark = pytest.mark.xdist_group("processes")
 PATIENCE = 15.0
-"""Seconds within which everything must have been answered: 10, 2 to let a connection go, the rest for a busy machine."""
+"""Seconds within which everything must have been answered: 10, and some for a connection to go and a busy machine."""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.process.people import Login, login, new_address, new_person, refresh, register
+from tests.process.people import Login, login, new_address, refresh, register
 from tests.process.town import WORKERS, Town, town_on
-from tests.process.wire import Answer, Wires, connect, connect_to_all, once, together
+from tests.process.wire import Answer, Wires, connect_to_all, once, together
 
 pytestmark = pytest.mark.xdist_group("processes")
 PAIR, REFRESH, REGISTER = 10, 60, 20
@@ -67,11 +67,3 @@ async def test_t04_refreshes_of_one_session_are_counted_over_all_workers(limited
     async with await connect_to_all(limited.port, 80, workers=WORKERS) as wires:
         answers = await together(wires, [refresh(one.refresh)] * len(wires))
     assert sorted(answer.status for answer in answers) == [200] * REFRESH + [429] * (len(wires) - REFRESH)
-
-
-async def test_t04_two_nodes_share_their_limits(nodes: tuple[Town, Town]) -> None:
-    person = await new_person(nodes[0].port)
-    async with await connect(nodes[0].port, 50) as one, await connect(nodes[1].port, 50) as two:
-        assert await burst(Wires([*one, *two]), person.email) == PAIR
-    for node in nodes:
-        assert (await once(node.port, login(person.email))).status == 429

@@ -41,10 +41,6 @@ async def test_t20_refreshes_that_race_get_one_successor(town: Town) -> None:
     await race_refreshes(town, rounds=4)
 
 
-async def test_t20_refreshes_that_race_on_two_nodes_get_one_successor(nodes: tuple[Town, Town]) -> None:
-    await race_refreshes(*nodes, rounds=3)
-
-
 async def test_t20_the_loser_of_a_race_goes_on_with_the_common_successor(town: Town) -> None:
     login = await (await new_person(town.port)).log_in()
     async with await connect(town.port, 8) as wires:

@@ -184,13 +184,6 @@ async def test_t23_nothing_is_accepted_once_the_end_is_acknowledged(town: Town, 
     await revoke_and_strike(scene, act, strikes=300)
 
 
-@pytest.mark.parametrize("cause", ["logout by bearer", "password change", "deactivation", "reuse of a refresh token"])
-async def test_t23_nothing_is_accepted_on_the_other_node_either(nodes: tuple[Town, Town], cause: str) -> None:
-    act, victims, survivors = CAUSES[cause]
-    scene = await make_scene(*nodes, victims=victims, survivors=survivors)
-    await revoke_and_strike(scene, act, strikes=300)
-
-
 async def test_t24_a_demoted_superuser_administers_no_more_from_the_next_request_on(town: Town) -> None:
     chief, other = await new_person(town.port), await new_person(town.port)
     await town.records.make_superusers(chief.id, other.id)
