@@ -9,7 +9,7 @@ Within a process a lock does better; between processes SQLite's own waiting rema
 
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from typing import Any, Self
@@ -35,6 +35,10 @@ class OneTripCursor:
 
     async def __aenter__(self) -> Self:
         return self
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """SQLAlchemy 2.0 awaits a new cursor; 2.1 enters it."""
+        return self.__aenter__().__await__()
 
     async def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Self:
         """Run a statement and fetch all its rows."""
@@ -156,8 +160,7 @@ async def open_connection(path: str, gate: threading.Lock) -> OneTripConnection:
         gate: held by the one connection of this process that writes.
     """
     connection = OneTripConnection(partial(sqlite3.connect, path, timeout=PATIENCE), gate)
-    # Until 0.22 the connection was its thread; either way the process need not wait for it to end.
-    thread: Any = getattr(connection, "_thread", connection)
-    thread.daemon = True
+    # The process need not wait for it to end.
+    connection._thread.daemon = True
     _ = await connection
     return connection
