@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from bench import load
-from bench.servers import SERVER_CORE, Server, floor, on_core, propusk
+from bench.servers import LOAD_CORE, SERVER_CORE, Server, databases_on, floor, on_core, propusk
 from tests.backends import NAMES, drop_backend, is_reachable, make_backend
 
 PASSWORD = "correct horse battery staple"
@@ -72,6 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     load.require_wrk()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        stack.enter_context(databases_on(LOAD_CORE))
         subjects = [stack.enter_context(_subject(name, Path(folder))) for name in NAMES if is_reachable(name)]
         base = stack.enter_context(floor())
         tables = [
@@ -112,7 +113,7 @@ def _populate(server: Server) -> tuple[str, load.Request]:
 def _machine() -> str:
     return (
         f"Python {platform.python_version()}, {os.cpu_count()} cores, Linux {platform.release()}."
-        " One worker on one core, load by wrk from the other. Medians over the rounds."
+        " One worker on one core, load by wrk and the database servers on the other. Medians over the rounds."
     )
 
 
