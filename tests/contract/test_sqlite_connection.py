@@ -140,7 +140,7 @@ async def test_a_connection_that_is_closed_in_a_transaction_gives_the_gate_back(
     engine: AsyncEngine, path: str, gate: threading.Lock, way: str
 ) -> None:
     connection = await open_connection(path, gate)
-    await connection.cursor().execute("INSERT INTO parents (name) VALUES ('lost')")
+    _ = await connection.cursor().execute("INSERT INTO parents (name) VALUES ('lost')")
     assert gate.locked()
     if way == "close":
         await connection.close()
@@ -155,11 +155,11 @@ async def test_a_connection_that_breaks_gives_the_gate_back(path: str, gate: thr
     idle, writing = await open_connection(path, gate), await open_connection(path, gate)
     await idle._execute(idle._conn.close)  # type: ignore[no-untyped-call]
     with pytest.raises(sqlite3.ProgrammingError):
-        await idle.cursor().execute("CREATE TABLE t (id INTEGER)")
+        _ = await idle.cursor().execute("CREATE TABLE t (id INTEGER)")
     assert not gate.locked()
 
     for sql in ("CREATE TABLE t (id INTEGER)", "INSERT INTO t VALUES (1)"):
-        await writing.cursor().execute(sql)
+        _ = await writing.cursor().execute(sql)
     assert gate.locked()
     await writing._execute(writing._conn.close)  # type: ignore[no-untyped-call]
     await writing.close()
