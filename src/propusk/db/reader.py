@@ -1,6 +1,6 @@
 """The hot read: one row by its id, through the driver itself, on one connection that a process keeps for it.
 
-A SQLAlchemy transaction costs a millisecond of CPU under load; this costs 0.01 to 0.1. Reads are strict: a row is only
+A SQLAlchemy transaction costs many times as much. Reads are strict: a row is only
 ever answered by a statement that started after it was asked for.
 """
 
@@ -69,7 +69,7 @@ def _source(engine: AsyncEngine, statement: Select[Any], key: Column[UUID]) -> "
 
 
 class _InLoop:
-    """SQLite: a lookup in a mapped file takes 12 microseconds, a thread to do it elsewhere ten times that."""
+    """SQLite: a look into the page cache is cheaper than going to a thread for it."""
 
     def __init__(self, engine: AsyncEngine, statement: Select[Any], key: Column[UUID]) -> None:
         self._sql = _compile(engine, statement.where(key == bindparam("id", type_=key.type)))

@@ -13,7 +13,7 @@ async def check_new_password(
 ) -> None:
     """Refuse a password that is too short, too long, well known, or built from one of `names` or of ours.
 
-    Runs in a thread: reading the list of well-known ones, once, takes 20 ms, and each look at it half of one.
+    Runs in a thread: reading the list of well-known ones takes longer than the event loop may wait.
 
     Raises:
         InvalidInput
