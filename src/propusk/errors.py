@@ -9,8 +9,9 @@ from typing import ClassVar
 class AuthError(Exception):
     """A refusal. Subclasses name their stable `code`, their HTTP `status` and a `title` for people.
 
-    `keeps_writes` says whether what the use case wrote before refusing is committed: a failed login stays in the
-    audit trail, a session ended by a reused refresh token stays ended.
+    `keeps_writes` says that the use case wrote something to be kept before it refused: a failed login in the audit
+    trail, a session ended by a reused refresh token. It is kept whatever becomes of the request, and committed before
+    that is answered; in a transaction that a host lent us, it is the host who commits.
     """
 
     code: ClassVar[str]
@@ -43,6 +44,16 @@ class FieldError:
 class MalformedJson(AuthError):
     code, status, title = "malformed_json", 400, "Malformed JSON"
     detail = "The body is not a well-formed JSON document."
+
+
+class InvalidToken(AuthError):
+    code, status, title = "invalid_token", 400, "Invalid link"
+    detail = "This link is not valid, or it has been used. Ask for a new one."
+
+
+class ExpiredToken(AuthError):
+    code, status, title = "expired_token", 400, "Link expired"
+    detail = "This link has expired. Ask for a new one."
 
 
 # 401 (RFC 9110, section 15.5.2: a challenge goes with each)
@@ -112,6 +123,18 @@ class WrongPassword(AuthError):
 class AccountDisabled(AuthError):
     code, status, title, keeps_writes = "account_disabled", 403, "Account disabled", True
     detail = "This account has been deactivated."
+
+
+class EmailNotVerified(AuthError):
+    code, status, title, keeps_writes = "email_not_verified", 403, "E-mail address not verified", True
+    detail = "Verify your e-mail address first: follow the link in the mail, or ask for a new one."
+
+
+class RecentLoginRequired(AuthError):
+    """Not the 401 of RFC 9470, section 3: clients answer a 401 by refreshing, which would not help."""
+
+    code, status, title = "recent_login_required", 403, "Log in again"
+    detail = "This needs a fresh login: log in once more, then try again."
 
 
 class CrossOrigin(AuthError):

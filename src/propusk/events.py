@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
@@ -30,10 +30,16 @@ class UserRegistered(Event):
 class UserCreated(Event):
     """A superuser or the command line made an account for somebody."""
 
+    has_password: bool = False
+
 
 @dataclass(frozen=True, kw_only=True)
 class UserUpdated(Event):
-    """Fields of a user changed; `detail` names them."""
+    """Fields of a user changed; `detail` names them. `old_email`: the address until now, when it is another one since;
+    a new spelling of the same is none.
+    """
+
+    old_email: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +68,30 @@ class UserDeleted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EmailVerified(Event):
+    """A user proved that mail to their address reaches them; `detail` says by what: `link` or `reset`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmailChangeRequested(Event):
+    """A user asked for another address, which has yet to be confirmed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmailChanged(Event):
+    """A user's new address was confirmed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmailChangeUndone(Event):
+    """The holder of the old address took a change back: sessions and password are gone."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoggedIn(Event):
-    """A session began."""
+    """A session began. `new_device`: the user had logged in before, but not from this network on such a device."""
+
+    new_device: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,11 @@
 """The service: one app, from settings alone."""
 
+import gc
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,43 +13,83 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import propusk
-from propusk.auth import Auth, Clock, create_auth
+from propusk.assemble import assemble
+from propusk.auth import Auth, Clock
+from propusk.create import standard_features
 from propusk.crypto.secrets import Entropy, b64url
 from propusk.db.dialect import is_away
 from propusk.errors import AuthError, BodyTooLarge, MalformedJson, MethodNotAllowed, NotFound, Unavailable
-from propusk.feature import Feature
-from propusk.features import admin, audit, password
+from propusk.extras import explained
+from propusk.mail import Mailer
 from propusk.settings import Settings
 from propusk.web.access_log import AccessLog
 from propusk.web.docs import add_docs
-from propusk.web.document import make_document, operation_name
-from propusk.web.edge import Edge
+from propusk.web.document import make_document
 from propusk.web.faults import refusal_of
-from propusk.web.install import allowed_methods, install
-from propusk.web.problems import problem_response
-from propusk.web.routes import me, pages
+from propusk.web.install import add_routes, allowed_methods, hot_apps
+from propusk.web.leave import announced
+from propusk.web.problems import problem_response, problems
+from propusk.web.routes import mailbox, pages
 from propusk.web.routing import StrictRouting
 
+try:
+    from propusk.web.edge import Edge
+except ModuleNotFoundError as missing:
+    raise explained(missing, "service") from None
 
-def standard_features() -> list[Feature]:
-    """What the service can do."""
-    return [password.feature(), admin.feature(), audit.feature()]
+
+class Service(FastAPI):
+    """FastAPI with a way past it: the layers that every request goes through cost as much as the hot route itself.
+
+    Args:
+        hot: apps by method and path.
+    """
+
+    def __init__(self, *, hot: Mapping[tuple[str, str], ASGIApp], **options: Any) -> None:
+        super().__init__(**options)
+        self._hot = hot
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        # Below a root path the whole path is another's: the router knows what to make of it.
+        is_ours = scope["type"] == "http" and not scope.get("root_path")
+        app = self._hot.get((scope["method"], scope["path"])) if is_ours else None
+        if app is None:
+            await super().__call__(scope, receive, send)
+        else:
+            scope["app"] = self
+            await app(scope, receive, send)
 
 
 def create_app(
-    settings: Settings, *, clock: Clock | None = None, entropy: Entropy = os.urandom, access_log: bool = False
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    entropy: Entropy = os.urandom,
+    mailer: Mailer | None = None,
+    access_log: bool = False,
 ) -> FastAPI:
     """The service as an ASGI app.
 
     Args:
         settings: what the operator chose.
-        clock, entropy: see `create_auth`.
+        clock, entropy, mailer: see `propusk.assemble.assemble`.
         access_log: write a line for each request to standard error.
     """
-    auth = create_auth(settings, standard_features(), clock=clock, entropy=entropy)
-    app = FastAPI(
+    auth = assemble(settings, standard_features(), clock=clock, entropy=entropy, mailer=mailer)
+    render = problems(settings)
+    edge = partial(
+        Edge,
+        new_id=_request_ids(b64url(entropy(9))),
+        render=lambda refusal: problem_response(refusal, settings),
+        access_log=AccessLog(json_lines=settings.environment == "production") if access_log else None,
+        https=settings.secure,
+    )
+    app = Service(
+        hot={address: edge(app) for address, app in hot_apps(auth, render).items()},
         title="Propusk",
         version=propusk.__version__,
         summary="Authentication and user management.",
@@ -55,22 +97,14 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=operation_name,
     )
-    install(auth, app)
-    app.include_router(pages.router)
+    add_routes(auth, app, as_they_are=True, render=render)
+    app.router.routes += [*pages.router.routes, *mailbox.router.routes]
     add_docs(app)
     _handle_the_rest(app)
-    app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app, auth)  # type: ignore[method-assign]
     app.add_middleware(StrictRouting)
-    app.add_middleware(
-        Edge,
-        hot={me.hot_route.path: me.hot_route.app},
-        new_id=_request_ids(b64url(entropy(9))),
-        render=lambda refusal: problem_response(refusal, settings),
-        access_log=AccessLog(json_lines=settings.environment == "production") if access_log else None,
-        https=settings.secure,
-    )
+    app.add_middleware(edge)
     return app
 
 
@@ -82,24 +116,25 @@ def _request_ids(prefix: str) -> Callable[[], str]:
 
 def _lifespan(auth: Auth) -> Any:
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await auth.start()
-        try:
-            yield
-        finally:
-            await auth.close()
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with auth.running():
+            # What stands by now stays: to walk all of it again and again would stop the loop each time.
+            gc.collect()
+            gc.freeze()
+            with announced(app, auth.settings.shutdown_delay):
+                yield
 
     return lifespan
 
 
-def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
+def _openapi(app: FastAPI, auth: Auth) -> dict[str, Any]:
     if app.openapi_schema is None:
-        app.openapi_schema = make_document(app, settings)
+        app.openapi_schema = make_document(app, auth)
     return app.openapi_schema
 
 
 def _allowed(app: FastAPI, path: str) -> list[str]:
-    return allowed_methods(app.state.propusk, [*app.router.routes, *pages.router.routes], path)
+    return allowed_methods(app.state.propusk, [*app.router.routes, *pages.router.routes, *mailbox.router.routes], path)
 
 
 def _handle_the_rest(app: FastAPI) -> None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, TypeVar
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 import idna
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from pydantic_settings import NoDecode
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -99,3 +99,19 @@ def in_ascii(parts: SplitResult) -> SplitResult:
     except idna.IDNAError:
         raise ValueError("the host is no domain name") from None
     return parts._replace(netloc=host if parts.port is None else f"{host}:{parts.port}")
+
+
+def _check_public_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ValueError("an absolute http or https URL is needed")
+    if parts.query or parts.fragment:
+        raise ValueError("no query and no fragment, please")
+    check_port(parts)
+    if not value.isascii():
+        parts = in_ascii(parts)
+    return parts.geturl().rstrip("/")
+
+
+PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
+"""Where people reach us: an origin and maybe a path, in ASCII, without a slash at the end."""

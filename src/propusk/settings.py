@@ -9,14 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import timedelta
-from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-import pydantic.dataclasses
 from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
@@ -30,6 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -37,7 +36,12 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as UnreadableSource
 
-from propusk.setting_types import Duration, Limit, LimitSetting, Listed, Network, check_port, in_ascii, split_list
+from propusk.setting_groups import Algorithm, LimitSettings, PasswordSettings
+from propusk.setting_mail import MailServer, MailUrl, SenderText, parse_mail_url
+from propusk.setting_redis import RedisServer, RedisUrl, parse_redis_url
+from propusk.setting_types import Duration, Listed, Network, PublicUrl, split_list
+
+__all__ = ["Algorithm", "LimitSettings", "PasswordSettings", "Settings", "SettingsError"]
 
 PREFIX = "PROPUSK_"
 _INJECTED_BY_KUBERNETES = ("PROPUSK_SERVICE_", "PROPUSK_PORT")
@@ -47,101 +51,101 @@ class SettingsError(Exception):
     """The settings cannot be used. The text names each fault, one a line."""
 
 
-class Algorithm(StrEnum):
-    """Signature algorithms of access tokens (RFC 7518, RFC 8037)."""
-
-    EDDSA = "EdDSA"
-    ES256 = "ES256"
-    RS256 = "RS256"
-    HS256 = "HS256"
-
-
-@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class PasswordSettings:
-    """What a password must be, and what hashing it costs."""
-
-    min_length: int = Field(default=8, ge=8, le=256, description="shortest password that may be set, in characters")
-    memory_kib: int = Field(default=19456, ge=8, description="Argon2id memory for one hash, in KiB")
-    iterations: int = Field(default=3, ge=1, description="Argon2id passes over that memory")
-
-
-@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class LimitSettings:
-    """How often one may try: `count/window`."""
-
-    login_pair: LimitSetting = Field(
-        default=Limit(10, timedelta(minutes=15)), description="logins for one account from one network"
-    )
-    login_account: LimitSetting = Field(
-        default=Limit(90, timedelta(days=1)),
-        description="logins for one account over all networks without a session of it in the last 30 days",
-    )
-    login_network: LimitSetting = Field(
-        default=Limit(100, timedelta(minutes=15)), description="logins from one network, whatever the account"
-    )
-    register: LimitSetting = Field(default=Limit(20, timedelta(hours=1)), description="registrations from one network")
-    refresh: LimitSetting = Field(
-        default=Limit(60, timedelta(minutes=1)),
-        description="refreshes of one session; bad refresh tokens from one network",
-    )
-
-
 class Settings(BaseModel):
     """What an operator may choose. Frozen; secrets print masked."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What is refused may be a secret, or hold one.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     environment: Literal["development", "production"] = Field(
-        "development", description="production refuses to start with anything unsafe"
+        default="development", description="production refuses to start with anything unsafe"
     )
-    public_url: str = Field(
-        "http://127.0.0.1:8000", description="what links and the issuer are built from; never the Host header"
+    public_url: PublicUrl = Field(
+        default="http://127.0.0.1:8000", description="what links and the issuer are built from; never the Host header"
     )
-    data_dir: Path = Field(Path("propusk-data"), description="SQLite file, generated keys, local mailbox")
+    data_dir: Path = Field(default=Path("propusk-data"), description="SQLite file, generated keys, local mailbox")
     database_url: SecretStr | None = Field(
-        None, description="sqlite:///…, postgresql://… or mysql://…; by default SQLite in data_dir"
+        default=None, description="sqlite:///…, postgresql://… or mysql://…; by default SQLite in data_dir"
+    )
+    database_connections: int = Field(
+        default=15, ge=5, le=1000, description="most connections of one worker process to the database"
+    )
+    redis_url: RedisUrl | None = Field(
+        default=None,
+        description="redis://host:6379/0, redis+sentinel://host,host2/service/0, redis+cluster://host,host2; rediss for"
+        " TLS; counts attempts instead of the database, which does so while Redis is away",
     )
     secret_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(split_list)] = Field(
-        [], description="32 characters or more each, newest first, by commas; generated into data_dir in development"
+        default=[],
+        description="32 characters or more each, newest first, by commas; generated into data_dir in development",
     )
     signing_key_file: Path | None = Field(
-        None, description="private keys as PEM (PKCS#8), newest first; generated into data_dir in development"
+        default=None, description="private keys as PEM (PKCS#8), newest first; generated into data_dir in development"
     )
-    audience: str | None = Field(None, min_length=1, description="aud of our access tokens; public_url by default")
+    audience: str | None = Field(
+        default=None, min_length=1, description="aud of our access tokens; public_url by default"
+    )
     introspection_clients: Listed[str] = Field(
-        [], description="clients that may introspect, by commas: id:SHA-256 of the secret in hex"
+        default=[], description="clients that may introspect, by commas: id:SHA-256 of the secret in hex"
     )
-    registration: Literal["open", "closed"] = Field("open", description="closed: only superusers create users")
-    access_token_ttl: Duration = Field(timedelta(minutes=10), description="life of an access token")
-    refresh_token_ttl: Duration = Field(timedelta(days=30), description="a session unused for so long ends")
-    session_max_age: Duration = Field(timedelta(days=180), description="a session ends after so long, used or not")
+    mail_url: MailUrl | None = Field(
+        default=None,
+        description="smtp://user:password@host:587?security=starttls (or tls, none); by default mails are kept in"
+        " data_dir, to be read in a local mailbox",
+    )
+    mail_from: SenderText | None = Field(
+        default=None, description="sender of our mails, an address or Name <address>; needed with mail_url"
+    )
+    registration: Literal["open", "closed"] = Field(default="open", description="closed: only superusers create users")
+    private_registration: bool = Field(
+        default=False,
+        description="registering tells nobody whether an address is taken: there is no user before the mail",
+    )
+    require_verified_email: bool = Field(default=False, description="who has not verified their address cannot log in")
+    verify_token_ttl: Duration = Field(
+        default=timedelta(hours=24), description="life of the links that verify an address"
+    )
+    reset_token_ttl: Duration = Field(default=timedelta(hours=1), description="life of the links that reset a password")
+    email_undo_ttl: Duration = Field(
+        default=timedelta(hours=72), description="how long a changed address can be restored"
+    )
+    unverified_user_ttl: Duration | None = Field(
+        default=None, description="users that never verified are deleted after this"
+    )
+    access_token_ttl: Duration = Field(default=timedelta(minutes=10), description="life of an access token")
+    refresh_token_ttl: Duration = Field(default=timedelta(days=30), description="a session unused for so long ends")
+    session_max_age: Duration = Field(
+        default=timedelta(days=180), description="a session ends after so long, used or not"
+    )
     refresh_grace: Duration = Field(
-        timedelta(seconds=10), description="how long a used refresh token is answered with the same successor"
+        default=timedelta(seconds=10), description="how long a used refresh token is answered with the same successor"
     )
-    token_algorithm: Algorithm = Field(Algorithm.EDDSA, description="EdDSA, ES256, RS256 (3072 bits) or HS256")
-    token_encryption: bool = Field(False, description="access tokens are encrypted (nested JWE)")
+    token_algorithm: Algorithm = Field(default=Algorithm.EDDSA, description="EdDSA, ES256, RS256 (3072 bits) or HS256")
+    token_encryption: bool = Field(default=False, description="access tokens are encrypted (nested JWE)")
     trusted_proxies: Annotated[list[Network], NoDecode, BeforeValidator(split_list)] = Field(
-        [], description="networks whose X-Forwarded-For and Forwarded are believed, by commas"
+        default=[], description="networks whose X-Forwarded-For and Forwarded are believed, by commas"
     )
-    workers: int = Field(1, ge=1, le=256, description="processes of propusk serve")
-    max_sessions_per_user: int = Field(100, ge=1, le=10_000, description="one more, and the oldest ends")
-    login_floor: Duration = Field(timedelta(0), description="a failed login answers no earlier than this; at most 5s")
-    default_locale: Literal["en", "ru"] = Field("en", description="language for those who name none")
-    password: PasswordSettings = Field(PasswordSettings(), description="password rules")
-    limits: LimitSettings = Field(LimitSettings(), description="rate limits")
-
-    @field_validator("public_url")
-    @classmethod
-    def _check_public_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-            raise ValueError("an absolute http or https URL is needed")
-        if parts.query or parts.fragment:
-            raise ValueError("no query and no fragment, please")
-        check_port(parts)
-        if not value.isascii():
-            parts = in_ascii(parts)
-        return parts.geturl().rstrip("/")
+    jobs_inline: bool = Field(
+        default=True, description="run jobs inside the service; else run propusk worker beside it"
+    )
+    metrics: bool = Field(default=False, description="serve /metrics")
+    metrics_token: SecretStr | None = Field(
+        default=None, description="who scrapes /metrics sends this as a bearer token"
+    )
+    templates_dir: Path | None = Field(
+        default=None, description="your own mail templates; what is missing there is ours"
+    )
+    workers: int = Field(default=1, ge=1, le=256, description="processes of propusk serve")
+    shutdown_delay: Duration = Field(default=timedelta(0), description="/readyz is red so long before SIGTERM ends us")
+    max_sessions_per_user: int = Field(default=100, ge=1, le=10_000, description="one more, and the oldest ends")
+    login_floor: Duration = Field(
+        default=timedelta(0),
+        description="a failed login answers no earlier than this; at most 5s. With imported hashes: more than"
+        " twice what the slowest of them takes",
+    )
+    default_locale: Literal["en", "ru"] = Field(default="en", description="language for those who name none")
+    password: PasswordSettings = Field(default=PasswordSettings(), description="password rules")
+    limits: LimitSettings = Field(default=LimitSettings(), description="rate limits")
 
     @field_validator("login_floor")
     @classmethod
@@ -182,6 +186,22 @@ class Settings(BaseModel):
             raise ValueError("refresh_token_ttl may not be longer than session_max_age")
         return self
 
+    @model_validator(mode="after")
+    def _check_mail(self) -> Self:
+        if self.mail_url is not None and self.mail_from is None:
+            raise ValueError("mail_from is needed with mail_url: who our mails are from")
+        return self
+
+    @property
+    def mail_server(self) -> MailServer | None:
+        """What `mail_url` says; None for the local mailbox."""
+        return parse_mail_url(self.mail_url.get_secret_value()) if self.mail_url is not None else None
+
+    @property
+    def redis_server(self) -> RedisServer | None:
+        """What `redis_url` says."""
+        return parse_redis_url(self.redis_url.get_secret_value()) if self.redis_url is not None else None
+
     @property
     def token_audience(self) -> str:
         """`aud` of our access tokens."""
@@ -200,27 +220,13 @@ class Settings(BaseModel):
         """Whether browsers reach us over TLS: decides the cookies' names and flags."""
         return self.public_url.startswith("https://")
 
-    def unsafe_in_production(self) -> list[str]:
-        """What must not be so when `environment` is `production`, a sentence each."""
-        found = []
-        if not self.secure:
-            found.append("public_url must be https")
-        if not self.secret_key:
-            found.append("secret_key must be given, not generated")
-        if any(_looks_like_a_sample(key.get_secret_value()) for key in self.secret_key):
-            found.append("secret_key looks like a sample; make one with: openssl rand -base64 48")
-        if self.signing_key_file is None and self.token_algorithm is not Algorithm.HS256:
-            found.append("signing_key_file must be given, not generated")
-        if self.password.memory_kib < 19456 or self.password.iterations < 2:
-            found.append("password.memory_kib and password.iterations must be at least 19456 and 2")
-        return found
-
     @classmethod
-    def from_env(cls, **overrides: Any) -> "Settings":
+    def from_env(cls, defaults: Mapping[str, Any] | None = None, **overrides: Any) -> "Settings":
         """Settings from the environment, `.env` and `propusk.toml`.
 
         Args:
-            overrides: values that win over all three, by the names of the fields.
+            defaults: values in the place of ours where none of the three says anything, by the names of the fields.
+            overrides: values that win over all three.
         Raises:
             SettingsError: a value is invalid or a name is unknown; the text names each.
         """
@@ -228,20 +234,13 @@ class Settings(BaseModel):
         if unknown:
             raise SettingsError("\n".join(f"{name}: no such setting" for name in dict.fromkeys(unknown)))
         try:
-            return _FromEnv(**overrides)
+            return _reader(defaults or {})(**overrides)
         except ValidationError as error:
             raise SettingsError(describe_faults(error)) from None
         except UnreadableSource as error:
             raise SettingsError(str(error)) from None
         except (TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"propusk.toml: not TOML: {error}") from None
-
-
-def _looks_like_a_sample(key: str) -> bool:
-    return (
-        len(set(key)) < 10
-        or re.search(r"change.?me|secret.?key|example|sample|insecure|password", key, re.IGNORECASE) is not None
-    )
 
 
 def unknown_names(environment: Mapping[str, str | None]) -> list[str]:
@@ -268,6 +267,7 @@ def describe_faults(error: ValidationError) -> str:
 
 
 class _FromEnv(BaseSettings, Settings):
+    defaults: ClassVar[Mapping[str, Any]] = {}
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="__",
@@ -276,6 +276,7 @@ class _FromEnv(BaseSettings, Settings):
         toml_file="propusk.toml",
         extra="forbid",
         frozen=True,
+        hide_input_in_errors=True,
     )
 
     @classmethod
@@ -287,4 +288,12 @@ class _FromEnv(BaseSettings, Settings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
+        last = InitSettingsSource(settings_cls, dict(settings_cls.defaults))  # type: ignore[attr-defined]
+        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls), last
+
+
+def _reader(given: Mapping[str, Any]) -> type[_FromEnv]:
+    class WithDefaults(_FromEnv):
+        defaults = given
+
+    return WithDefaults

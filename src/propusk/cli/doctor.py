@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -17,18 +18,32 @@ from propusk.cli.run import (
     load_settings,
     missing_data_dir,
     no_database,
+    printable,
 )
 from propusk.crypto.keyfiles import SECRET_KEY_FILE, load_secret_keys, read_keys, signing_key_path
 from propusk.crypto.keyring import KeyFileError
 from propusk.db.clock import DatabaseClock
-from propusk.db.engine import connect, database_url, session_factory
+from propusk.db.engine import connect, database_url
 from propusk.db.revision import current_revision, is_current, newest_revision
 from propusk.db.schema import build_tables
+from propusk.db.server import OLDEST, Server, ask_server
+from propusk.db.transactions import session_factory
+from propusk.mail import MailError
+from propusk.mail.mailbox import where_mails_are
+from propusk.mail.models import Outbox
+from propusk.mail.queries import look_into_outbox
+from propusk.mail.smtp import SmtpMailer
+from propusk.production import unsafe_in_production
+from propusk.setting_mail import MailServer
+from propusk.setting_redis import RedisServer
 from propusk.settings import Algorithm, Settings, SettingsError
 from propusk.tokens.queries import list_fingerprints
 
 MAX_OFFSET = 2.0
 """Seconds by which this machine's clock may differ from the database's before it is worth a word."""
+
+LATE = timedelta(hours=1)
+"""A mail that has waited for longer is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,7 @@ class Finding:
 @click.command()
 @as_json_option
 def doctor(as_json: bool) -> None:
-    """Check settings, files, keys, database and clock; exit status 1 if anything failed. Changes nothing."""
+    """Check settings, files, keys, database, Redis and clock; exit status 1 if anything failed. Changes nothing."""
     found = list(_look())
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], indent=2))
@@ -68,10 +83,15 @@ def _look() -> Iterator[Finding]:
     yield from _files(settings)
     yield _signing_keys(settings)
     yield from _database(settings)
+    if settings.redis_server is not None:
+        yield asyncio.run(_redis(settings, settings.redis_server))
+    yield _mail_server(settings)
+    if settings.templates_dir is not None and not settings.templates_dir.is_dir():
+        yield Finding("templates", "fail", f"there is no folder {settings.templates_dir}", "correct templates_dir")
 
 
 def _safety(settings: Settings) -> Iterator[Finding]:
-    unsafe = settings.unsafe_in_production()
+    unsafe = unsafe_in_production(settings)
     status: Literal["warn", "fail"] = "fail" if settings.environment == "production" else "warn"
     for fault in unsafe:
         yield Finding("safety", status, fault, "needed before production")
@@ -130,7 +150,7 @@ def _database(settings: Settings) -> list[Finding]:
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
         return [Finding("database", "warn", f"{shown} is not there yet", "the first start makes it")]
     try:
-        return asyncio.run(_ask(settings, shown))
+        return asyncio.run(ask_database(settings, shown, DatabaseClock()))
     except Exception as error:
         if not no_database(error):
             raise
@@ -138,14 +158,15 @@ def _database(settings: Settings) -> list[Finding]:
         return [Finding("database", "fail", f"{shown} cannot be reached: {first_line(error)}", advice)]
 
 
-async def _ask(settings: Settings, shown: str) -> list[Finding]:
+async def ask_database(settings: Settings, shown: str, clock: DatabaseClock) -> list[Finding]:
+    """What a database that answers, and is called `shown`, says about itself, its contents and our clock."""
     url = database_url(settings)
     engine = connect(url, pool_size=1)
     try:
-        clock = DatabaseClock()
         await clock.measure(engine)
         found = [
             Finding("database", "ok", f"{shown} answers"),
+            *judge_server(await ask_server(engine), settings),
             _clock(clock.offset.total_seconds(), has_own=url.get_backend_name() != "sqlite"),
         ]
         there = await current_revision(engine)
@@ -155,18 +176,91 @@ async def _ask(settings: Settings, shown: str) -> list[Finding]:
         found.append(Finding("schema", "ok", f"{there}; this version: {newest_revision()}"))
         async with session_factory(engine)() as db:
             known = await list_fingerprints(db, build_tables().secret_keys)
-        return [*found, _secret_key(settings, known)]
+            outbox = await look_into_outbox(db, build_tables().mails)
+        return [*found, _secret_key(settings, known), _outbox(outbox, clock())]
     finally:
         await engine.dispose()
 
 
-def _clock(offset: float, *, has_own: bool) -> Finding:
+def judge_server(server: Server | None, settings: Settings) -> list[Finding]:
+    """Whether a database server is new enough and lets all our connections in; nothing on SQLite."""
+    if server is None:
+        return []
+    found = []
+    if server.is_too_old:
+        shown, needed = (".".join(map(str, version)) for version in (server.version, OLDEST[server.name]))
+        detail = f"{server.name} {shown} is too old"
+        found.append(Finding("database", "fail", detail, f"take {needed} or newer"))
+    processes = settings.workers + (0 if settings.jobs_inline else 1)
+    wanted = processes * settings.database_connections
+    shown = f"{processes} x {settings.database_connections}"
+    detail = f"up to {wanted} from this node ({shown}); the server lets {server.room} in"
+    if wanted <= server.room:
+        return [*found, Finding("connections", "ok", f"{detail}, all nodes together")]
+    advice = "lower database_connections or workers, or raise max_connections; some requests would get 503 under load"
+    return [*found, Finding("connections", "warn", detail, advice)]
+
+
+def _outbox(found: Outbox, now: datetime) -> Finding:
+    detail = f"{found.queued} waiting, {found.failed} failed"
+    if found.oldest is not None and now - found.oldest > LATE:
+        advice = "see propusk mail list --state queued, and that the service or propusk worker runs"
+        return Finding("outbox", "warn", f"{detail}; the oldest has waited for over an hour", advice)
+    if found.failed:
+        advice = "see propusk mail list --state failed; then propusk mail retry --failed"
+        return Finding("outbox", "warn", detail, advice)
+    return Finding("outbox", "ok", detail)
+
+
+async def _redis(settings: Settings, server: RedisServer) -> Finding:
+    from propusk.store.redis import RedisAway, RedisStore
+
+    store = RedisStore(server, installation=settings.public_url)
+    try:
+        await store.check()
+        evicts = await store.evicts()
+    except RedisAway as error:
+        advice = "see that it runs and that redis_url is right; until then the database counts attempts"
+        return Finding("redis", "fail", f"{server.where()}: {printable(str(error))}", advice)
+    finally:
+        await store.close()
+    if evicts:
+        advice = "set maxmemory-policy noeviction: a counter that was thrown out is one that can be guessed past"
+        return Finding("redis", "warn", f"{server.where()} throws counters out when its memory is full", advice)
+    return Finding("redis", "ok", f"{server.where()} answers")
+
+
+def _mail_server(settings: Settings) -> Finding:
+    server = settings.mail_server
+    if server is None:
+        return Finding("mail", "ok", f"none is sent: {where_mails_are(settings)}")
+    try:
+        asyncio.run(_knock(server))
+    except MailError as error:
+        advice = "see that it runs, that the network lets us through, and that mail_url is right"
+        return Finding("mail", "fail", printable(str(error)), advice)
+    how = "nothing is encrypted" if server.security == "none" else f"its certificate is good ({server.security})"
+    return Finding("mail", "ok", f"{server.host}:{server.port} takes mail from us; {how}")
+
+
+async def _knock(server: MailServer) -> None:
+    try:
+        async with asyncio.timeout(30):
+            await SmtpMailer(server).check()
+    except TimeoutError:
+        raise MailError(f"{server.host}:{server.port} takes too long", permanent=False) from None
+
+
+def _clock(behind: float, *, has_own: bool) -> Finding:
+    """`behind` is in seconds, and less than 0 if this machine's is ahead."""
     if not has_own:
         return Finding("clock", "ok", "SQLite has none of its own")
-    detail = f"{offset:+.3f} s to the database's, which is corrected for"
-    if abs(offset) <= MAX_OFFSET:
+    side = "behind" if behind > 0 else "ahead of"
+    detail = f"this machine's is {abs(behind):.3f} s {side} the database server's, which is corrected for"
+    if abs(behind) <= MAX_OFFSET:
         return Finding("clock", "ok", detail)
-    return Finding("clock", "warn", detail, "synchronise both (NTP): other services verify tokens by theirs")
+    advice = "let NTP set both: tokens have the database server's time, and other services verify them by their own"
+    return Finding("clock", "warn", detail, advice)
 
 
 def _secret_key(settings: Settings, known: set[bytes]) -> Finding:

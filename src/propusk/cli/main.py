@@ -1,6 +1,8 @@
 """`propusk`: the commands, each imported when it is called."""
 
+import gc
 import importlib
+from types import ModuleType
 
 import click
 
@@ -11,6 +13,9 @@ COMMANDS = {
     "migrate": "propusk.cli.migrate:migrate",
     "users": "propusk.cli.users:users",
     "keys": "propusk.cli.keys:keys",
+    "mail": "propusk.cli.mail:mail",
+    "worker": "propusk.cli.worker:worker",
+    "jobs": "propusk.cli.jobs:jobs",
     "config": "propusk.cli.config:config",
     "doctor": "propusk.cli.doctor:doctor",
 }
@@ -26,8 +31,20 @@ class _Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name].split(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        command: click.Command = getattr(_import(module), name)
         return command
+
+
+def _import(module: str) -> ModuleType:
+    # What modules define stays: the collector would look through it again and again while it grows.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module(module)
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
 
 
 @click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

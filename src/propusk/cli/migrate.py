@@ -5,11 +5,12 @@ import json
 import click
 from alembic.util import CommandError
 
-from propusk.auth import Auth, create_auth
+from propusk.assemble import assemble
+from propusk.auth import Auth
 from propusk.cli.run import Refused, as_json_option, load_settings, migration_engine, printable, run
+from propusk.create import standard_features
 from propusk.db import migrate as migrations
 from propusk.db.revision import current_revision, is_current, newest_revision
-from propusk.server import standard_features
 
 
 @click.command()
@@ -25,7 +26,7 @@ def migrate(action: str, revision: str | None, yes: bool, as_json: bool) -> None
 
 
 async def _migrate(action: str, revision: str | None, *, as_json: bool) -> None:
-    auth = create_auth(load_settings(), standard_features())
+    auth = assemble(load_settings(), standard_features())
     try:
         async with migration_engine(auth.settings) as engine:
             if action == "up":
@@ -42,7 +43,11 @@ async def _migrate(action: str, revision: str | None, *, as_json: bool) -> None:
 async def _show(auth: Auth, *, as_json: bool) -> None:
     there = await current_revision(auth.engine)
     if as_json:
-        about = {"schema": there, "this_version": newest_revision(), "current": await is_current(auth.engine)}
+        about = {
+            "schema": there,
+            "this_version": newest_revision(),
+            "current": await is_current(auth.engine, auth.tables.metadata),
+        }
         click.echo(json.dumps(about))
         return
     click.echo(f"schema: {there or 'none'}; this version: {newest_revision()}")

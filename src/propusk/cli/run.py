@@ -11,17 +11,17 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from propusk.auth import Auth, create_auth
+from propusk.assemble import assemble
+from propusk.auth import Auth
 from propusk.context import Context
+from propusk.create import standard_features
 from propusk.crypto.keyring import KeyFileError
 from propusk.db.dialect import is_away
 from propusk.db.engine import connect, database_url
 from propusk.db.revision import is_current
 from propusk.errors import AuthError, InvalidInput
-from propusk.server import standard_features
 from propusk.settings import Settings, SettingsError
 from propusk.tokens.keys import UnknownSecretKey
-from propusk.web.context import settle
 
 T = TypeVar("T")
 as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -82,7 +82,7 @@ def no_database(error: Exception) -> bool:
     """Whether the database is away, knows no such user or database, or its host has no address."""
     if isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", None))[:2] in ("28", "3D"):
         return True
-    return is_away(error) or isinstance(error, gaierror)
+    return is_away(error) or isinstance(error, (gaierror, TimeoutError))
 
 
 def printable(text: str) -> str:
@@ -97,18 +97,12 @@ def first_line(error: BaseException) -> str:
 
 async def with_context(settings: Settings, act: Callable[[Context], Awaitable[T]]) -> T:
     """Run `act` in one transaction of an installation, as a request would."""
-    auth = create_auth(settings, standard_features())
+    auth = assemble(settings, standard_features())
     try:
         await require_schema(auth)
         await auth.start()
-        async with auth.sessions() as db:
-            try:
-                result = await act(auth.context(db, await auth.keys.current()))
-            except AuthError as refusal:
-                await settle(db, refusal)
-                raise
-            await db.commit()
-        return result
+        async with auth.transaction() as ctx:
+            return await act(ctx)
     finally:
         await auth.close()
 
@@ -125,7 +119,7 @@ async def migration_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 async def require_schema(auth: Auth) -> None:
     """Refuse a database without our tables, or with older ones."""
-    if not await is_current(auth.engine):
+    if not await is_current(auth.engine, auth.tables.metadata):
         raise Refused("the database's schema is missing or older than this version: run propusk migrate")
 
 

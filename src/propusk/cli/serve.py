@@ -8,13 +8,14 @@ import click
 import uvicorn
 from fastapi import FastAPI
 
-from propusk.auth import Auth, create_auth
+from propusk.cli.heap import share_one_heap
 from propusk.cli.protocol import BoundedProtocol
-from propusk.cli.run import Refused, describe_database, load_settings, migration_engine, require_schema, run
+from propusk.cli.run import Refused, describe_database, load_settings, run
 from propusk.cli.settings_list import Sources, source_of, sources
-from propusk.db.revision import is_current
+from propusk.cli.start import prepare, refuse_unsafe
 from propusk.logs import configure_logs
-from propusk.server import create_app, standard_features
+from propusk.mail.mailbox import where_mails_are
+from propusk.server import create_app
 from propusk.settings import Settings
 
 log = logging.getLogger("propusk")
@@ -22,6 +23,7 @@ log = logging.getLogger("propusk")
 
 def app_from_env() -> FastAPI:
     """What each worker process runs. The command below has checked the same settings before."""
+    share_one_heap()
     settings = load_settings()
     configure_logs(json_lines=settings.environment == "production")
     return create_app(settings, access_log=True)
@@ -33,10 +35,11 @@ def app_from_env() -> FastAPI:
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes; by default as PROPUSK_WORKERS says.")
 def serve(host: str, port: int, workers: int | None) -> None:
     """Start the service. On SQLite the schema is brought up to date first."""
+    share_one_heap()
     settings, known = _settings_for(host, port, workers)
     configure_logs(json_lines=settings.environment == "production")
     _check_port(host, port)
-    run(_prepare(settings))
+    run(prepare(settings))
     _announce(settings, known, _url(host, port))
     _warn_of_open_folder(settings)
     uvicorn.run(
@@ -67,8 +70,7 @@ def _settings_for(host: str, port: int, workers: int | None) -> tuple[Settings, 
     if settings.environment == "development" and "public_url" not in settings.model_fields_set:
         os.environ["PROPUSK_PUBLIC_URL"] = _url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)  # noqa: S104
         settings = load_settings()
-    if settings.environment == "production" and (unsafe := settings.unsafe_in_production()):
-        raise Refused("\n".join(["environment = production refuses to start:", *(f"  {fault}" for fault in unsafe)]))
+    refuse_unsafe(settings)
     return settings, known
 
 
@@ -87,18 +89,6 @@ def _check_port(host: str, port: int) -> None:
         raise Refused(f"cannot listen on {host}, port {port}: {error.strerror}") from None
 
 
-async def _prepare(settings: Settings) -> None:
-    """Everything that could stop the start, before the first worker."""
-    auth = create_auth(settings, standard_features())
-    try:
-        if auth.engine.dialect.name == "sqlite":
-            await _upgrade(auth)
-        await require_schema(auth)
-        await auth.start()
-    finally:
-        await auth.close()
-
-
 def _announce(settings: Settings, known: Sources, address: str) -> None:
     """Tell a newcomer what to do next; in production, a log line as every other."""
     if settings.environment == "production":
@@ -114,13 +104,10 @@ def _warn_of_open_folder(settings: Settings) -> None:
         log.warning("others may look into %s, where keys and data are: chmod 700 %s", folder, folder)
 
 
-async def _upgrade(auth: Auth) -> None:
-    if not await is_current(auth.engine):
-        # Alembic is slow to load, and most starts do not need it.
-        from propusk.db.migrate import upgrade
-
-        async with migration_engine(auth.settings) as engine:
-            await upgrade(engine, auth.tables.metadata)
+def _mail(settings: Settings) -> str:
+    if (server := settings.mail_server) is not None:
+        return f"sent by {server.host}:{server.port} ({server.security}), from {settings.mail_from}"
+    return f"not sent, but kept: {where_mails_are(settings)}"
 
 
 def _banner(settings: Settings, known: Sources, address: str) -> str:
@@ -145,7 +132,7 @@ def _banner(settings: Settings, known: Sources, address: str) -> str:
             ),
             line("data", describe_database(settings), "database_url"),
             line("keys", ", ".join(keys) or "as set", "secret_key"),
-            line("mail", "this version sends none"),
+            line("mail", _mail(settings), "mail_url"),
             line("mode", f"{settings.environment}: nothing unsafe is refused; production does", "environment"),
             "propusk config shows every setting, propusk doctor what is wrong.",
         ]

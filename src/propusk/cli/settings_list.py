@@ -53,6 +53,10 @@ def shown_value(settings: Settings, name: str) -> str:
     """What a setting is set to, without anything secret."""
     if name == "database_url":
         return describe_database(settings)
+    if name == "mail_url" and (server := settings.mail_server):
+        return server.masked()
+    if name == "redis_url" and (redis := settings.redis_server):
+        return redis.masked()
     value: Any = settings
     for part in name.split("."):
         value = getattr(value, part)

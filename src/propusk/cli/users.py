@@ -32,7 +32,7 @@ person_argument = click.argument("person")
 @click.option("--name", help="What to call them.")
 @click.option("--locale", help="Their language: en, ru, …")
 @click.option("--superuser", is_flag=True, help="They may administer everybody.")
-@click.option("--no-password", is_flag=True, help="Without one: they cannot log in until it is set.")
+@click.option("--no-password", is_flag=True, help="Without one: they get a mail with a link to choose it.")
 @as_json_option
 def create(
     email: str,

@@ -10,31 +10,17 @@ from datetime import datetime
 from typing import Any
 
 from joserfc import jwe, jws
-from joserfc.errors import JoseError, UnsupportedAlgorithmError
-from joserfc.jwa import JWSAlgModel
+from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
 from propusk.crypto.keyring import KeyRing
-from propusk.crypto.secrets import parse_b64url
 from propusk.settings import Algorithm
+from propusk.verify import strict
+from propusk.verify.strict import REGISTRY, is_signed_by, parse_object, split_compact
 
-MAX_LENGTH = 8192
-_ALGORITHMS = [str(algorithm) for algorithm in Algorithm]
+MAX_LENGTH = strict.MAX_LENGTH
+"""Characters of a token, at most; for whoever reads one from a header or a cookie, too."""
 _JWE = ["dir", "A256GCM"]
-
-
-class _Registry(jws.JWSRegistry):
-    """Our algorithms and no others. joserfc warns of the name EdDSA, which RFC 9864 replaces by Ed25519; verifiers in
-    the field still expect it, and a host's log is no place for it.
-    """
-
-    def get_alg(self, name: str) -> JWSAlgModel:
-        if name not in _ALGORITHMS:
-            raise UnsupportedAlgorithmError(name)
-        return self.algorithms[name]
-
-
-_REGISTRY = _Registry()
 
 
 class NoSigningKey(Exception):
@@ -50,7 +36,7 @@ def encode(keys: KeyRing, claims: Mapping[str, Any], now: datetime, *, encrypt: 
     kid, algorithm, key = _signer(keys, now)
     header = {"typ": "at+jwt", "alg": algorithm, "kid": kid}
     payload = json.dumps(claims, ensure_ascii=False, separators=(",", ":"))
-    token = jws.serialize_compact(header, payload, key, registry=_REGISTRY)
+    token = jws.serialize_compact(header, payload, key, registry=REGISTRY)
     if not encrypt:
         return token
     kid, oct_key = next(iter(keys.encryption_keys().items()))
@@ -77,10 +63,10 @@ def decode(keys: KeyRing, token: str, *, encrypted: bool) -> dict[str, Any] | No
 
 
 def _decrypt(keys: KeyRing, token: str) -> str | None:
-    parts = _split(token, 5)
+    parts = split_compact(token, 5)
     if parts is None or parts[1] != b"":
         return None
-    header = _parse_object(parts[0])
+    header = parse_object(parts[0])
     if header is None or header.keys() != {"alg", "enc", "cty", "kid"}:
         return None
     if (header["alg"], header["enc"], header["cty"]) != ("dir", "A256GCM", "JWT"):
@@ -96,20 +82,15 @@ def _decrypt(keys: KeyRing, token: str) -> str | None:
 
 
 def _verify(keys: KeyRing, token: str) -> dict[str, Any] | None:
-    parts = _split(token, 3)
-    header = _parse_object(parts[0]) if parts is not None else None
+    parts = split_compact(token, 3)
+    header = parse_object(parts[0]) if parts is not None else None
     if parts is None or header is None or header.keys() != {"typ", "alg", "kid"} or header["typ"] != "at+jwt":
         return None
     found = _verifier(keys, header["kid"])
     # The algorithm belongs to the key (RFC 8725, section 3.1): what the token claims must merely agree.
     if found is None or header["alg"] != found[0]:
         return None
-    key = found[1]
-    try:
-        jws.deserialize_compact(token, key, registry=_REGISTRY)
-    except (JoseError, ValueError):
-        return None
-    return _parse_object(parts[1])
+    return parse_object(parts[1]) if is_signed_by(token, found[1]) else None
 
 
 def _verifier(keys: KeyRing, kid: object) -> tuple[str, Key] | None:
@@ -120,33 +101,3 @@ def _verifier(keys: KeyRing, kid: object) -> tuple[str, Key] | None:
     if (public := keys.public.get(kid)) is not None:
         return str(public.algorithm), public.key
     return None
-
-
-def _split(token: str, count: int) -> list[bytes] | None:
-    """The decoded parts of a compact serialisation, each spelled in the one canonical way."""
-    if token.count(".") != count - 1:
-        return None
-    parts = [parse_b64url(part) for part in token.split(".")]
-    return [part for part in parts if part is not None] if None not in parts else None
-
-
-def _parse_object(data: bytes) -> dict[str, Any] | None:
-    """A JSON object without duplicate names, NaN or depth."""
-    if data.count(b"{") + data.count(b"[") > 50:
-        return None
-    try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands twice")
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)

@@ -35,20 +35,32 @@ def signing_key_path(settings: Settings) -> Path:
 
 
 def load_private_keys(settings: Settings) -> tuple[PrivateKey, ...]:
-    """The private keys, newest first. In `data_dir` a key for the chosen algorithm is made if there is none.
+    """The private keys at the start, newest first. In `data_dir` one for the chosen algorithm is made if there is none.
+
+    Raises:
+        KeyFileError: the file cannot be read, or has no key for the chosen algorithm.
+    """
+    path = signing_key_path(settings)
+    if settings.token_algorithm is Algorithm.HS256 or settings.signing_key_file:
+        return reload_private_keys(settings)
+    keys = read_keys(path) if path.exists() else ()
+    if any(key.algorithm is settings.token_algorithm for key in keys):
+        return keys
+    return prepend_key(path, generate_key(settings.token_algorithm), keys)
+
+
+def reload_private_keys(settings: Settings) -> tuple[PrivateKey, ...]:
+    """The private keys, newest first, for a process that has had some: none is made in the place of one that is lost.
 
     Raises:
         KeyFileError: the file cannot be read, or has no key for the chosen algorithm.
     """
     if settings.token_algorithm is Algorithm.HS256:
         return ()
-    path = signing_key_path(settings)
-    keys = read_keys(path) if path.exists() or settings.signing_key_file else ()
-    if any(key.algorithm is settings.token_algorithm for key in keys):
-        return keys
-    if settings.signing_key_file:
+    keys = read_keys(path := signing_key_path(settings))
+    if not any(key.algorithm is settings.token_algorithm for key in keys):
         raise KeyFileError(f"{path}: has no key for token_algorithm {settings.token_algorithm}")
-    return prepend_key(path, generate_key(settings.token_algorithm), keys)
+    return keys
 
 
 def read_keys(path: Path) -> tuple[PrivateKey, ...]:

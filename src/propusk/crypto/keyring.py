@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -100,6 +101,8 @@ def parse_keys(pem: bytes) -> tuple[PrivateKey, ...]:
     return tuple(_parse_key(block) for block in blocks)
 
 
+# A process makes its parts more than once while it starts, and checking an RSA key is the slowest part of it.
+@lru_cache(maxsize=16)
 def _parse_key(pem: bytes) -> PrivateKey:
     try:
         key = load_pem_private_key(pem, password=None)

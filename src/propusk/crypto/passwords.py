@@ -1,12 +1,15 @@
 """Hash passwords and check them: Argon2id (RFC 9106) for ours, more schemes for those that people bring along."""
 
 import unicodedata
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import argon2
 
-from propusk.crypto.hashing_pool import HashingPool, hashing_threads
+from propusk.crypto.hashing_pool import HashingPool, hashing_threads, never
 from propusk.crypto.password_schemes import Check, check_argon2, find_check
 from propusk.settings import PasswordSettings
 
@@ -38,10 +41,13 @@ WRONG = Verdict(ok=False, rehash=False)
 
 
 class PasswordHasher:
-    """Hashes and verifies in threads of its own. One per process, used from one event loop.
+    """Hashes and verifies in threads of its own. One per process, used from one event loop until it is closed.
 
     Every verification costs a hash: the user's own, or, where there is none to check (no user, no password, a broken
     hash, an impossible password), one with the current parameters. So time does not tell which it was.
+
+    It costs two where the hash is not of the current parameters and the password was not typed in NFC. Others' hashes
+    take another time anyway; who imported some hides both by a `login_floor` above twice what the slowest takes.
 
     Args:
         settings: cost of our own hashes.
@@ -56,12 +62,21 @@ class PasswordHasher:
         # All zeros: verified like any other, known to be nobody's, and it costs nothing to make at the start.
         cost = f"m={settings.memory_kib},t={settings.iterations},p=1"
         self._decoy = f"$argon2id$v={argon2.low_level.ARGON2_VERSION}${cost}${'A' * 22}${'A' * 43}"
-        self._pool = HashingPool(threads=threads, queue=queue)
+        self._new_pool = partial(HashingPool, threads=threads, queue=queue)
+        self._pool = self._new_pool()
 
     @property
     def calls(self) -> int:
         """How many computations of a hash were started."""
         return self._pool.started
+
+    def expecting(self, share: str) -> AbstractContextManager[None]:
+        """Hold a place in the queue while a verification is prepared that comes right after; see `HashingPool`.
+
+        Raises:
+            Overloaded: on entering; nothing need be asked of the database for a flood that nobody will hash.
+        """
+        return self._pool.expecting(share)
 
     async def hash(self, password: str, *, share: str) -> str:
         """The hash to store for a password that `check_password` let through.
@@ -78,36 +93,46 @@ class PasswordHasher:
         hashed: str = await self._pool.run(share, partial(self._argon2.hash, text))
         return hashed
 
-    async def verify(self, stored: str | None, password: str, *, share: str) -> Verdict:
+    async def verify(
+        self,
+        stored: str | None,
+        password: str,
+        *,
+        share: str,
+        has_gone: Callable[[], Awaitable[bool]] = never,
+    ) -> Verdict:
         """Whether this is the password that `stored` was made from. Nothing in either makes this raise.
 
         Args:
             stored: the user's hash, of any scheme; None if there is no user or no password.
             share: whose part of the queue this takes: the client's network.
+            has_gone: whether the client has hung up; see `HashingPool.run`.
         Raises:
-            Overloaded: too many are waiting.
+            Overloaded: too many are waiting, or this one does no more.
         """
+        run = partial(self._pool.run, share, has_gone=has_gone)
         text = normal_form(password)
         if stored is None or text is None:
-            return await self._verify_nothing(share)
+            return await self._verify_nothing(run)
         if self._is_current(stored):
-            ok = await self._pool.run(share, partial(self._check, partial(check_argon2, stored), text))
+            ok = await run(partial(self._check, partial(check_argon2, stored), text))
             return Verdict(ok=ok, rehash=False)
         check = find_check(stored)
         if check is None:
-            return await self._verify_nothing(share)
-        # Others did not normalise, so their hashes may be of what was typed.
+            return await self._verify_nothing(run)
+        # Others did not normalise, so their hashes may be of what was typed. Two at most, and two only for such a one.
         for candidate in dict.fromkeys((text, password)):
-            if await self._pool.run(share, partial(self._check, check, candidate)):
+            if await run(partial(self._check, check, candidate)):
                 return Verdict(ok=True, rehash=True)
         return WRONG
 
     def close(self) -> None:
-        """Take no more work and let the threads end."""
+        """Let the threads end. Who comes later, in another event loop maybe, gets new ones."""
         self._pool.close()
+        self._pool = self._new_pool()
 
-    async def _verify_nothing(self, share: str) -> Verdict:
-        await self._pool.run(share, self._compute_decoy)
+    async def _verify_nothing(self, run: Callable[[Callable[[], Any]], Awaitable[Any]]) -> Verdict:
+        await run(self._compute_decoy)
         return WRONG
 
     def _is_current(self, stored: str) -> bool:

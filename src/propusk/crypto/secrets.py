@@ -1,7 +1,6 @@
 """The secret keys of the installation and what is derived from them; identifiers; small encodings."""
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,12 @@ from uuid import UUID
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from propusk.verify import strict
+
 Entropy = Callable[[int], bytes]
+# The verifier reads the same way, and stands below.
+parse_b64url = strict.parse_b64url
+parse_uuid = strict.parse_uuid
 
 
 @dataclass(frozen=True)
@@ -63,26 +67,6 @@ def new_id(now: datetime, entropy: Entropy) -> UUID:
     return UUID(bytes=bytes(raw))
 
 
-def parse_uuid(text: str) -> UUID | None:
-    """The UUID that `text` spells canonically (lower case, hyphens, nothing around it), or None."""
-    if len(text) != 36:
-        return None
-    try:
-        value = UUID(text)
-    except ValueError:
-        return None
-    return value if str(value) == text else None
-
-
 def b64url(data: bytes) -> str:
     """Base64url without padding (RFC 7515, section 2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
-def parse_b64url(text: str) -> bytes | None:
-    """The bytes that `text` spells in the one canonical way, or None: no padding, no stray bits, no other alphabet."""
-    try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return data if b64url(data) == text else None

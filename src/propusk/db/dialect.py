@@ -1,97 +1,120 @@
 """What the three databases spell differently, each with one meaning. No other file asks for the dialect's name."""
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
-from socket import gaierror
+from traceback import walk_tb
 from typing import Any
 
-from sqlalchemy import Select, Table, bindparam, insert, select, text
+from sqlalchemy import ColumnElement, Executable, Result, Select, Table, func, insert, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Session
 
-from propusk.db.engine import WROTE
+from propusk.db.engine import is_pooled
+from propusk.db.transactions import TOUCHED, by_us, is_fresh
+
+_DUPLICATE = 1062
+"""MariaDB's number for a row that a unique constraint refuses."""
+
+_MARIADB_AWAY = {
+    *(1020, 1205, 1213, 3572),  # somebody else's lock or write
+    *(1021, 1037, 1040, 1041, 1203, 1226, 1637),  # no room: disk, memory, connections, transactions
+    *(1044, 1045, 1049, 1129, 1130, 1698),  # login, no such database, this host is shut out
+    *(1042, 1043, 1047, 1158, 1159, 1160, 1161, 1184),  # connection, a node that is not ready
+    *(1053, 1152, 1180, 1290, 1317, 1792, 1836, 1927, 1969, 3024, 4031),  # shutdown, read-only, killed, out of time
+}
 
 
 async def insert_if_absent(db: AsyncSession, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless a unique constraint already holds its like; says whether it was inserted."""
     name = db.get_bind().dialect.name
-    statement: Any
-    if name == "mysql":
-        # IGNORE also forgives bad data, so callers check lengths and types first.
-        statement = insert(table).prefix_with("IGNORE")
-    else:
+    if name != "mysql":
         make = postgresql.insert if name == "postgresql" else sqlite.insert
-        statement = make(table).on_conflict_do_nothing()
-    return await changed(db, statement.values(**values)) == 1
+        return await changed(db, make(table).on_conflict_do_nothing().values(**values)) == 1
+    try:
+        # INSERT IGNORE would forgive bad data, too, and mangle it. What a duplicate undoes is this statement alone.
+        return await changed(db, insert(table).values(**values)) == 1
+    except IntegrityError as error:
+        if error.orig is not None and error.orig.args[0] == _DUPLICATE:
+            return False
+        raise
 
 
-async def changed(db: AsyncSession, statement: Any, values: Mapping[str, Any] | None = None) -> int:
-    """Run an INSERT, UPDATE or DELETE; returns how many rows it matched. Every write goes through here."""
-    db.info[WROTE] = True
-    result = await db.execute(statement, values)
-    assert isinstance(result, CursorResult)  # noqa: S101 (tells the type checker what a DML statement returns)
+async def read(
+    db: AsyncSession, statement: Executable, values: Mapping[str, Any] | None = None
+) -> "Result[*tuple[Any, ...]]":
+    """Run a SELECT. Every one goes through here, and so is known for ours."""
+    with by_us(db):
+        return await db.run_sync(_execute, statement, values)
+
+
+async def changed(
+    db: AsyncSession, statement: Any, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+) -> int:
+    """Run an INSERT, UPDATE or DELETE; returns how many rows it matched. Every write goes through here.
+
+    With several sets of values it is run with each, in their order, and not every driver counts then.
+    """
+    with by_us(db):
+        result = await db.run_sync(_execute, statement, values)
+    if result.rowcount:
+        db.info[TOUCHED] = True
     return result.rowcount
 
 
-def read_current(statement: Select[Any]) -> Select[Any]:
-    """The newest committed state, whatever the isolation: who lost a compare-and-set reads through this."""
-    return statement.with_for_update()
+def _execute(session: Session, statement: Executable, values: Any) -> CursorResult[Any]:
+    """Past what the session does for mapped classes, which takes time and is of no use for tables; but what a host's
+    objects wait to write comes first, as everywhere.
+    """
+    if session.autoflush:
+        session.flush()
+    return session.connection({"clause": statement}).execute(statement, values)
 
 
-async def count_hits(
-    connection: AsyncConnection, counters: Table, hits: Sequence[tuple[bytes, datetime]], now: datetime
-) -> dict[bytes, tuple[int, datetime]]:
-    """Count one more for each key, atomically; a window that has passed starts anew.
+def lower(db: AsyncSession, value: Any) -> ColumnElement[str]:
+    """In lower case, all letters of it: SQLite's own function knows ASCII's only."""
+    return (func.propusk_lower if db.get_bind().dialect.name == "sqlite" else func.lower)(value)
+
+
+def read_current(statement: Select[Any], *, shared: bool = False) -> Select[Any]:
+    """The newest committed state, whatever the isolation: who lost a compare-and-set reads through this.
 
     Args:
-        hits: key and, should its window start now, when that window would end.
-    Returns:
-        for each key the count with this hit and the end of its window.
+        shared: who reads changes nothing; several who do so at once get on with each other.
     """
-    # In one order everywhere, or two who count the same keys could wait for each other.
-    values: dict[str, Any] = {"now": now}
-    for n, (key, end) in enumerate(sorted(hits)):
-        values |= {f"key{n}": key, f"end{n}": end}
+    return statement.with_for_update(read=shared)
+
+
+async def read_alone(db: AsyncSession) -> None:
+    """What is read from here to `release` are statements each by itself: where the driver begins and ends a transaction
+    by trips of their own, that spares both. What has begun, or what a host lent us, is read as part of that.
+    """
+    engine = db.get_bind().engine
+    if engine.dialect.name == "postgresql" and is_fresh(db) and not is_pooled(engine.url):
+        with by_us(db):
+            _ = await db.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+
+
+async def check_deferred(db: AsyncSession) -> None:
+    """Check now what a deferred constraint would refuse at the commit, too late to tell what it was about.
+
+    PostgreSQL alone can be told so. For the rest of the transaction its constraints are checked by the statement.
+
+    Raises:
+        IntegrityError
+    """
+    if db.get_bind().dialect.name == "postgresql":
+        await db.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+
+
+def server_name(connection: AsyncConnection) -> str:
+    """The dialect's name, with MariaDB apart from MySQL."""
     dialect: Any = connection.dialect
-    name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
-    rows = await connection.execute(_upsert_text(name, counters, len(hits)), values)
-    if name == "mysql":
-        # MySQL knows no RETURNING; within the transaction nobody else has counted since.
-        c = counters.c
-        rows = await connection.execute(select(c.key, c.count, c.resets_at).where(c.key.in_([k for k, _ in hits])))
-    return {bytes(key): (count, end) for key, count, end in rows}
-
-
-@lru_cache
-def _upsert_text(dialect: str, counters: Table, size: int) -> Any:
-    """The upsert in the dialect's own words: SQLAlchemy would compile an INSERT of several rows anew each time."""
-    into, rows = f"INSERT INTO {counters.name}", ", ".join(f"(:key{n}, 1, :end{n})" for n in range(size))
-    if dialect in ("mysql", "mariadb"):
-        # Both assign from left to right, so the count must look at the end of the window before it moves.
-        sql = (
-            f"{into} (`key`, `count`, resets_at) VALUES {rows}"
-            " ON DUPLICATE KEY UPDATE `count` = IF(resets_at <= :now, 1, `count` + 1),"
-            " resets_at = IF(resets_at <= :now, VALUES(resets_at), resets_at)"
-            + (" RETURNING `key`, `count`, resets_at" if dialect == "mariadb" else "")
-        )
-    else:
-        sql = (
-            f"{into} AS c (key, count, resets_at) VALUES {rows}"
-            " ON CONFLICT (key) DO UPDATE SET count = CASE WHEN c.resets_at <= :now THEN 1 ELSE c.count + 1 END,"
-            " resets_at = CASE WHEN c.resets_at <= :now THEN excluded.resets_at ELSE c.resets_at END"
-            " RETURNING key, count, resets_at"
-        )
-    types = {"now": counters.c.resets_at.type}
-    for n in range(size):
-        types |= {f"key{n}": counters.c.key.type, f"end{n}": counters.c.resets_at.type}
-    statement = text(sql).bindparams(*(bindparam(name, type_=kind) for name, kind in types.items()))
-    return (
-        statement if dialect == "mysql" else statement.columns(counters.c.key, counters.c.count, counters.c.resets_at)
-    )
+    return "mariadb" if getattr(dialect, "is_mariadb", False) else str(dialect.name)
 
 
 async def database_time(connection: AsyncConnection) -> datetime | None:
@@ -108,22 +131,38 @@ async def database_time(connection: AsyncConnection) -> datetime | None:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether the database was away, busy or gave up on a lock: worth another try, and no fault of the request."""
-    if isinstance(error, IntegrityError) or _is_our_fault(error):
-        return False
-    if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, gaierror, TimeoutError)):
-        return True
+    """Whether the database was away, busy or gave up on a lock: worth another try, and no fault of who asked it."""
     if isinstance(error, DBAPIError):
-        # PostgreSQL: 08 connection, 28 login, 3D no such database, 40 rollback, 53 resources, 55 lock, 57 shutdown.
-        state = getattr(error.orig, "sqlstate", None) or ""
-        return error.connection_invalidated or state[:2] in {"08", "28", "3D", "40", "53", "55", "57"}
-    return False
+        return error.connection_invalidated or _passes(error, error.orig)
+    if isinstance(error, PoolTimeoutError):
+        return True
+    # What asyncpg raises while it connects comes as it is: the system's errors, and before SQLAlchemy 2.1 the server's.
+    # A host's code has the same ones, when it asks somebody else.
+    return (isinstance(error, OSError) or _is_postgresql_away(error)) and _came_by_sqlalchemy(error)
 
 
-def _is_our_fault(error: BaseException) -> bool:
-    """SQLite has one class for a locked file and for a table that is not there."""
-    cause = str(getattr(error, "orig", ""))
-    return isinstance(error, OperationalError) and cause.startswith(("no such ", "near ", "table "))
+def _passes(error: DBAPIError, cause: Any) -> bool:
+    """Whether it is about the server rather than about the statement."""
+    number = cause.args[0] if cause is not None and cause.args else None
+    if isinstance(number, int):
+        # After a deadlock inside a savepoint, all that is heard of it is that there is no such savepoint any more.
+        is_undone = number == 1305 and "SAVEPOINT" in str(cause)
+        return is_undone or number in _MARIADB_AWAY or 2000 <= number < 3000  # those are the driver's
+    if getattr(cause, "sqlstate", None):
+        return _is_postgresql_away(cause)
+    # SQLite has one class for a locked file and for a table that is not there, whose code is the general one.
+    is_general = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    return isinstance(error, (OperationalError, InterfaceError)) and not is_general
+
+
+def _is_postgresql_away(cause: Any) -> bool:
+    # 08 connection, 28 login, 3D no such database, 40 rollback, 53 resources, 55 lock, 57 shutdown.
+    return str(getattr(cause, "sqlstate", None))[:2] in {"08", "28", "3D", "40", "53", "55", "57"}
+
+
+def _came_by_sqlalchemy(error: BaseException) -> bool:
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__", "").startswith("sqlalchemy.") for frame in frames)
 
 
 async def begin_migration(connection: AsyncConnection) -> None:

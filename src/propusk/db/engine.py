@@ -1,16 +1,19 @@
 """How we connect: the driver, the pool, the pragmas and the time-outs that each database needs."""
 
+import os
 import sqlite3
 import threading
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, NullPool, event, make_url
+from sqlalchemy import URL, NullPool, PoolResetState, event, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from propusk.db.sqlite_connection import open_connection
+from propusk.extras import explained
 from propusk.settings import Settings, SettingsError
 
 DRIVERS = {
@@ -20,10 +23,16 @@ DRIVERS = {
     "mysql": "mysql+asyncmy",
     "mariadb": "mysql+asyncmy",
 }
+_GATES: dict[str, threading.Lock] = {}
+SILENCE = 15
+"""Seconds for any answer of a server, waits for locks included; then the connection counts as dead."""
+PGBOUNCER = "pgbouncer"
+"""In the query of a URL, `?pgbouncer=true`: each transaction may be on another connection of the server."""
 OURS = "propusk_owns_this_session"
-WROTE = "propusk_wrote_in_this_session"
+# MariaDB alone can end a transaction that idles, as of a process that was frozen with locks in its hands: a minute.
 _MYSQL_SESSION = (
     "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds},"
+    " /*M!100301 idle_transaction_timeout = 60, */"
     " sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
 )
 _SSL = {
@@ -51,16 +60,29 @@ def database_url(settings: Settings) -> URL:
         raise SettingsError("database_url: use sqlite:///…, postgresql://… or mysql://…; the driver is our business")
     if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
         raise SettingsError("database_url: SQLite needs a file: several processes share it")
-    return url.set(drivername=DRIVERS[url.drivername])
+    if url.query.get(PGBOUNCER, "true") != "true":
+        raise SettingsError("database_url: pgbouncer is true, or is not said")
+    url = url.set(drivername=DRIVERS[url.drivername])
+    try:
+        import_module(url.get_driver_name())
+    except ModuleNotFoundError as missing:
+        extra = "postgresql" if url.get_backend_name() == "postgresql" else "mariadb"
+        raise SettingsError(f"database_url: {explained(missing, extra)}") from None
+    return url
+
+
+def split_connections(most: int) -> tuple[int, int]:
+    """How many of a process's connections are for use cases and how many for counters; one more reads the sessions."""
+    counters = most // 4 + 1
+    return most - counters - 1, counters
 
 
 def connect(
     url: URL,
     *,
-    pool_size: int = 10,
+    pool_size: int,
     durable: bool = True,
     migrating: bool = False,
-    gate: "threading.Lock | None" = None,
 ) -> AsyncEngine:
     """An engine for `url`.
 
@@ -69,30 +91,35 @@ def connect(
         durable: False for the short-lived counters, each a statement of its own: they need no transaction, and as
             they need not survive a power cut, they do not wait for the disk, where the database can be told so.
         migrating: a statement may take as long as it takes, and waits for a lock for a minute rather than 10 s.
-        gate: where the writers of one process to one SQLite file wait for each other.
     """
     options: dict[str, Any] = {"hide_parameters": True}
     if pool_size:
         options |= {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 5}
     else:
         options["poolclass"] = NullPool
-    alone: dict[str, Any] = {} if durable else {"isolation_level": "AUTOCOMMIT"}
-    if not durable:
+    alone: dict[str, Any] = {} if durable or is_pooled(url) else {"isolation_level": "AUTOCOMMIT"}
+    if alone:
         # Each ends what it began; asking the server to roll back nothing would cost a trip.
         options["pool_reset_on_return"] = None
     match url.get_backend_name():
         case "sqlite":
-            opening = partial(open_connection, str(url.database), gate or threading.Lock())
-            engine = create_async_engine(url, async_creator=opening, **alone, **options)
-            _prepare_sqlite(engine, durable=durable, migrating=migrating)
+            pragmas = sqlite_pragmas(durable=durable, migrating=migrating)
+            opening = partial(open_connection, str(url.database), gate_of(str(url.database)), pragmas)
+            engine = create_async_engine(url, async_creator=opening, execution_options={OURS: True}, **alone, **options)
         case "postgresql":
             arguments = _postgresql_arguments(durable=durable, migrating=migrating)
+            if is_pooled(url):
+                arguments = _through_pgbouncer(arguments)
             engine = create_async_engine(_with_ssl(url), connect_args=arguments, pool_recycle=1800, **alone, **options)
+            event.listen(engine.sync_engine, "do_connect", _drop_our_parameter)
         case _:
+            options["pool_reset_on_return"] = None  # but by `_reset_mysql`
             engine = create_async_engine(
                 url.update_query_dict({"charset": "utf8mb4"}),
                 connect_args={
                     "connect_timeout": 5,
+                    # A server that is gone without a word says nothing for ever.
+                    "read_timeout": None if migrating else SILENCE,
                     "init_command": _MYSQL_SESSION.format(seconds=_patience(migrating)),
                 },
                 # MariaDB's default re-reads an old snapshot after a lost compare-and-set.
@@ -101,7 +128,13 @@ def connect(
                 **options,
             )
             event.listen(engine.sync_engine, "do_connect", _connect_mysql)
+            event.listen(engine.sync_engine, "reset", _reset_mysql)
     return engine
+
+
+def gate_of(path: str) -> threading.Lock:
+    """Where the writers of this process to one SQLite file wait for each other."""
+    return _GATES.setdefault(os.path.realpath(path), threading.Lock())
 
 
 def _connect_mysql(dialect: Any, _record: object, arguments: Any, keywords: Any) -> Any:
@@ -110,6 +143,12 @@ def _connect_mysql(dialect: Any, _record: object, arguments: Any, keywords: Any)
         return dialect.connect(*arguments, **keywords)
     except RuntimeError as error:
         raise ConnectionResetError("the connection was lost while it was made") from error
+
+
+def _reset_mysql(connection: Any, _record: object, state: PoolResetState) -> None:
+    """Roll back what is open. SQLAlchemy would do so after each commit, too: a trip that ends nothing."""
+    if not state.terminate_only and connection.driver_connection.get_transaction_status():
+        connection.rollback()
 
 
 def _patience(migrating: bool) -> int:
@@ -128,7 +167,29 @@ def _postgresql_arguments(*, durable: bool, migrating: bool) -> dict[str, Any]:
     }
     if not durable:
         server["synchronous_commit"] = "off"
-    return {"timeout": 5, "command_timeout": None if migrating else 15, "server_settings": server}
+    return {"timeout": 5, "command_timeout": None if migrating else SILENCE, "server_settings": server}
+
+
+def is_pooled(url: URL) -> bool:
+    """Whether PgBouncer in transaction mode stands between us and PostgreSQL, as the URL says."""
+    return url.query.get(PGBOUNCER) == "true"
+
+
+def _through_pgbouncer(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What is named or set on a connection would be met by others there, or not by us: so nothing is. The time-outs
+    are those of the database role then.
+    """
+    return {
+        "timeout": arguments["timeout"],
+        "command_timeout": arguments["command_timeout"],
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: "",
+    }
+
+
+def _drop_our_parameter(_dialect: object, _record: object, _arguments: object, keywords: dict[str, Any]) -> None:
+    keywords.pop(PGBOUNCER, None)
 
 
 def _with_ssl(url: URL) -> URL:
@@ -139,21 +200,6 @@ def _with_ssl(url: URL) -> URL:
     if mode not in _SSL:
         raise SettingsError("database_url: sslmode is one of " + ", ".join(_SSL))
     return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
-
-
-def _prepare_sqlite(engine: AsyncEngine, *, durable: bool, migrating: bool) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def _set_pragmas(connection: Any, _record: object) -> None:
-        cursor = connection.cursor()
-        for pragma in sqlite_pragmas(durable=durable, migrating=migrating):
-            cursor.execute(pragma)
-        cursor.close()
-        # SQLite's own lower() knows ASCII only; names are not all ASCII.
-        connection.run_async(lambda raw: raw.create_function("lower", 1, _lower, deterministic=True))
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
 
 
 def sqlite_pragmas(*, durable: bool, migrating: bool = False) -> tuple[str, ...]:
@@ -179,23 +225,8 @@ def create_sqlite_file(path: Path) -> None:
 
 
 def open_sqlite_reader(path: str) -> sqlite3.Connection:
-    """A connection that only reads, for the thread that opens it."""
-    connection = sqlite3.connect(path, isolation_level=None, timeout=0, cached_statements=16)
+    """A connection that only reads, for one thread at a time."""
+    # Not always the same one: a test client may run each request in a loop, and a thread, of its own.
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0, cached_statements=16, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
     return connection
-
-
-def session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """Sessions that are ours, so that `release` may give their connection back."""
-    return async_sessionmaker(engine, expire_on_commit=False, info={OURS: True})
-
-
-async def release(db: AsyncSession) -> None:
-    """Give the connection back before something slow. Only before the first write of a use case.
-
-    A session that a host lent us keeps its connection: a commit here would commit the host's work.
-    """
-    if db.info.get(OURS):
-        if db.info.get(WROTE):
-            raise RuntimeError("release() after a write would commit half a use case")
-        await db.commit()

@@ -8,13 +8,14 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Column, Select, Uuid, any_, bindparam
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from propusk.db.engine import open_sqlite_reader
+from propusk.db.engine import is_pooled, open_sqlite_reader
 
 Row = tuple[Any, ...]
 Fetch = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, Row]]]
@@ -38,7 +39,7 @@ class RowReader:
         self._processors = [
             column.type.dialect_impl(dialect).result_processor(dialect, None) for column in statement.selected_columns
         ]
-        self._source = _source(engine, statement, key)
+        self._batches = _Batches(_source(engine, statement, key))
 
     async def get(self, key: UUID) -> Row | None:
         """The raw row of this id, as committed after the call began.
@@ -46,26 +47,26 @@ class RowReader:
         Raises:
             ReadFailed
         """
-        return await self._source.get(key)
+        return await self._batches.get(key)
 
     def convert(self, row: Row) -> list[Any]:
         """The row with each value as its column's type has it."""
         return [value if fix is None else fix(value) for fix, value in zip(self._processors, row, strict=True)]
 
     async def close(self) -> None:
-        await self._source.close()
+        await self._batches.close()
 
 
-def _source(engine: AsyncEngine, statement: Select[Any], key: Column[UUID]) -> "_InLoop | _Batches":
+def _source(engine: AsyncEngine, statement: Select[Any], key: Column[UUID]) -> "_InLoop | _Kept":
     match engine.dialect.driver:
         case "aiosqlite":
             return _InLoop(engine, statement, key)
         case "asyncpg":
-            return _Batches(_Asyncpg(engine, statement, key))
+            return _Asyncpg(engine, statement, key)
         case "asyncmy":
-            return _Batches(_Asyncmy(engine, statement, key))
+            return _Asyncmy(engine, statement, key)
         case _:
-            return _Batches(_Kept(engine, statement, key))
+            return _Kept(engine, statement, key)
 
 
 class _InLoop:
@@ -76,39 +77,42 @@ class _InLoop:
         self._path = str(engine.url.database)
         self._connection: sqlite3.Connection | None = None
 
-    async def get(self, key: UUID) -> Row | None:
+    async def fetch(self, keys: Sequence[UUID]) -> Mapping[UUID, Row]:
+        """The rows of these ids."""
         try:
             if self._connection is None:
                 self._connection = open_sqlite_reader(self._path)
-            row: Row | None = self._connection.execute(self._sql, (key.bytes,)).fetchone()
+            return self._read(self._connection, keys)
         except sqlite3.OperationalError:
             # Somebody recovers or truncates the log: wait for them, but not in the loop.
             await self.close()
-            try:
-                return await asyncio.to_thread(self._get_patiently, key)
-            except sqlite3.Error as error:
-                raise ReadFailed from error
-        return row
+            return await asyncio.to_thread(self._read_patiently, keys)
 
-    def _get_patiently(self, key: UUID) -> Row | None:
-        connection = open_sqlite_reader(self._path)
+    def _read(self, connection: sqlite3.Connection, keys: Sequence[UUID]) -> Mapping[UUID, Row]:
+        # Looking whether the file has changed is most of a read's cost: one look for all of them.
+        connection.execute("BEGIN")
         try:
-            connection.execute(f"PRAGMA busy_timeout = {int(TIMEOUT * 1000)}")
-            row: Row | None = connection.execute(self._sql, (key.bytes,)).fetchone()
+            rows = {key: connection.execute(self._sql, (key.bytes,)).fetchone() for key in keys}
         finally:
-            connection.close()
-        return row
+            connection.execute("ROLLBACK")
+        return {key: row for key, row in rows.items() if row is not None}
+
+    def _read_patiently(self, keys: Sequence[UUID]) -> Mapping[UUID, Row]:
+        with closing(open_sqlite_reader(self._path)) as connection:
+            connection.execute(f"PRAGMA busy_timeout = {int(TIMEOUT * 1000)}")
+            return self._read(connection, keys)
 
     async def close(self) -> None:
+        """Close the connection; the next read opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
 class _Batches:
-    """Reads that wait at the same moment share one statement: sixteen requests pay for one round trip."""
+    """Reads that wait at the same moment share one trip: sixteen requests pay for one."""
 
-    def __init__(self, fetch: "_Kept") -> None:
+    def __init__(self, fetch: "_InLoop | _Kept") -> None:
         self._fetch = fetch
         self._waiting: dict[UUID, list[asyncio.Future[Row | None]]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -219,9 +223,12 @@ class _Asyncpg(_Kept):
     def __init__(self, engine: AsyncEngine, statement: Select[Any], key: Column[UUID]) -> None:
         super().__init__(engine, statement, key)
         self._sql = _compile(engine, statement.where(key == any_(bindparam("ids", type_=ARRAY(Uuid)))))
+        self._is_pooled = is_pooled(engine.url)
 
     async def _read(self, keys: Sequence[UUID]) -> Mapping[UUID, Row]:
-        return {row[0]: row for row in await self._driver.fetch(self._sql, keys)}
+        # The driver prepares, then executes: PgBouncer keeps only a transaction on one connection of the server.
+        async with self._driver.transaction() if self._is_pooled else nullcontext():
+            return {row[0]: row for row in await self._driver.fetch(self._sql, keys)}
 
 
 class _Asyncmy(_Kept):

@@ -6,17 +6,16 @@ from functools import wraps
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
+from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy.schema import conv
 
 from propusk.db.types import Digest, Id, JsonText, UtcDateTime
+from propusk.db.users_table import UsersTable, user_columns
 
 Statement = TypeVar("Statement")
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
+# Of these two the name does not matter when schemas are compared. A host's metadata may name them its own way.
+NAMING = {"fk": "fk_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"}
+IN_METADATA = "propusk_tables"
 # Binary collation: two keys are equal when their bytes are; MariaDB's default would fold case and accents.
 _MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 _MYSQL |= {name.replace("mysql", "mariadb"): value for name, value in _MYSQL.items()}
@@ -24,10 +23,15 @@ _MYSQL |= {name.replace("mysql", "mariadb"): value for name, value in _MYSQL.ite
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """Every table of ours, and the metadata they belong to."""
+    """Every table of ours, and the metadata they belong to.
+
+    `users` may be a view of the host's table, by our names. `new_users` is the same with the columns that the host
+    fills by `UsersTable.values`, for inserts.
+    """
 
     metadata: MetaData
     users: Table
+    new_users: Table
     passwords: Table
     sessions: Table
     counters: Table
@@ -35,6 +39,10 @@ class Tables:
     signing_keys: Table
     secret_keys: Table
     audit_events: Table
+    one_time_tokens: Table
+    mails: Table
+    jobs: Table
+    host: UsersTable | None = None
 
 
 def prepared(build: Callable[[Tables], Statement]) -> Callable[[Tables], Statement]:
@@ -51,70 +59,91 @@ def prepared(build: Callable[[Tables], Statement]) -> Callable[[Tables], Stateme
     return once
 
 
-def build_tables() -> Tables:
-    """The tables. Each call makes its own, tied to metadata of its own."""
-    metadata = MetaData(naming_convention=NAMING)
-    users = _users(metadata)
-    return Tables(
+def build_tables(users: UsersTable | None = None, metadata: MetaData | None = None) -> Tables:
+    """The tables. Each call makes its own, but for one metadata always the same.
+
+    Args:
+        users: the host's table that holds the users, instead of ours.
+        metadata: the host's, for ours to stand in as well, so that its tables can refer to them by name. By default
+            one of our own.
+    Raises:
+        ValueError: this metadata cannot take them.
+    """
+    if metadata is None:
+        return _build(users, MetaData(naming_convention=NAMING), shared=False)
+    found: Tables | None = metadata.info.get(IN_METADATA)
+    if found is not None:
+        if found.host != users:
+            raise ValueError("metadata: it has our tables already, with another UsersTable")
+        return found
+    if metadata.schema is not None:
+        raise ValueError("metadata: our tables have no schema; on PostgreSQL, set the search path instead")
+    if users is not None:
+        users.check_declared(metadata)
+    return _build(users, metadata, shared=True)
+
+
+def _build(host: UsersTable | None, metadata: MetaData, *, shared: bool) -> Tables:
+    users = _users(metadata) if host is None else host.view(MetaData() if shared else metadata)
+    owner = f"{users.name}.{users.c.id.name}"
+    metadata.info[IN_METADATA] = tables = Tables(
         metadata=metadata,
         users=users,
-        passwords=_passwords(metadata, users),
-        sessions=_sessions(metadata, users),
+        new_users=users if host is None else host.view_for_insert(),
+        passwords=_passwords(metadata, owner),
+        sessions=_sessions(metadata, owner),
         counters=_counters(metadata),
         locks=_locks(metadata),
         signing_keys=_signing_keys(metadata),
         secret_keys=_secret_keys(metadata),
         audit_events=_audit_events(metadata),
+        one_time_tokens=_one_time_tokens(metadata, owner),
+        mails=_mails(metadata, owner),
+        jobs=_jobs(metadata),
+        host=host,
     )
+    return tables
 
 
 def _users(metadata: MetaData) -> Table:
-    """The order is that of the fields of `users.models.User`."""
     return Table(
         "propusk_users",
         metadata,
-        Column("id", Id, primary_key=True),
-        Column("email", String(320), nullable=False),
-        Column("email_key", String(320), nullable=False, unique=True),
-        Column("username", String(32)),
-        Column("username_key", String(32), unique=True),
-        Column("name", String(200)),
-        Column("locale", String(35)),
-        Column("profile", JsonText, nullable=False),
-        Column("is_active", Boolean, nullable=False),
-        Column("is_verified", Boolean, nullable=False),
-        Column("is_superuser", Boolean, nullable=False),
-        Column("session_epoch", Integer, nullable=False),
-        Column("created_at", UtcDateTime, nullable=False),
-        Column("updated_at", UtcDateTime, nullable=False),
-        Column("last_login_at", UtcDateTime),
+        *user_columns(),
+        _unique("propusk_users", "email_key"),
+        _unique("propusk_users", "username_key"),
         Index("ix_propusk_users_created_at_id", "created_at", "id"),
         **_MYSQL,
     )
 
 
-def _owner(users: Table) -> Column[object]:
-    return Column("user_id", Id, ForeignKey(users.c.id, ondelete="CASCADE"), nullable=False)
+def _unique(table: str, column: str) -> UniqueConstraint:
+    return UniqueConstraint(column, name=conv(f"uq_{table}_{column}"))
 
 
-def _passwords(metadata: MetaData, users: Table) -> Table:
+def _owner(owner: str) -> ForeignKey:
+    """By name, as a table of the host's may be declared later, and may know its columns by other keys."""
+    return ForeignKey(owner, ondelete="CASCADE", link_to_name=True)
+
+
+def _passwords(metadata: MetaData, owner: str) -> Table:
     return Table(
         "propusk_passwords",
         metadata,
-        Column("user_id", Id, ForeignKey(users.c.id, ondelete="CASCADE"), primary_key=True),
+        Column("user_id", Id, _owner(owner), primary_key=True),
         Column("hash", String(512), nullable=False),
         Column("changed_at", UtcDateTime, nullable=False),
         **_MYSQL,
     )
 
 
-def _sessions(metadata: MetaData, users: Table) -> Table:
+def _sessions(metadata: MetaData, owner: str) -> Table:
     """The order is that of the fields of `sessions.models.Session`."""
     return Table(
         "propusk_sessions",
         metadata,
         Column("id", Id, primary_key=True),
-        _owner(users),
+        Column("user_id", Id, _owner(owner), nullable=False),
         Column("epoch", Integer, nullable=False),
         Column("methods", String(100), nullable=False),
         Column("created_at", UtcDateTime, nullable=False),
@@ -131,7 +160,7 @@ def _sessions(metadata: MetaData, users: Table) -> Table:
         Column("refreshed_at", UtcDateTime),
         Index("ix_propusk_sessions_user_id_created_at", "user_id", "created_at"),
         Index("ix_propusk_sessions_user_id_network", "user_id", "network", "last_seen_at"),
-        Index("ix_propusk_sessions_expires_at", "expires_at"),
+        Index("ix_propusk_sessions_idle_expires_at", "idle_expires_at"),
         **_MYSQL,
     )
 
@@ -142,7 +171,8 @@ def _counters(metadata: MetaData) -> Table:
         metadata,
         Column("key", Digest(32), primary_key=True),
         Column("count", Integer, nullable=False),
-        Column("resets_at", UtcDateTime, nullable=False, index=True),
+        Column("resets_at", UtcDateTime, nullable=False),
+        Index("ix_propusk_counters_resets_at", "resets_at"),
         **_MYSQL,
     )
 
@@ -190,13 +220,81 @@ def _audit_events(metadata: MetaData) -> Table:
         "propusk_audit_events",
         metadata,
         Column("id", Id, primary_key=True),
-        Column("at", UtcDateTime, nullable=False, index=True),
+        Column("at", UtcDateTime, nullable=False),
         Column("kind", String(50), nullable=False),
         Column("outcome", String(20), nullable=False),
-        Column("user_id", Id, index=True),
+        Column("user_id", Id),
         Column("actor_id", Id),
         Column("session_id", Id),
         Column("ip", String(45)),
         Column("detail", String(100)),
+        Index("ix_propusk_audit_events_at", "at"),
+        Index("ix_propusk_audit_events_user_id", "user_id"),
+        Index("ix_propusk_audit_events_actor_id", "actor_id"),
+        **_MYSQL,
+    )
+
+
+def _one_time_tokens(metadata: MetaData, owner: str) -> Table:
+    """The order is that of the fields of `one_time.models.OneTimeToken`. Only digests of the tokens."""
+    return Table(
+        "propusk_one_time_tokens",
+        metadata,
+        Column("id", Id, primary_key=True),
+        Column("purpose", String(20), nullable=False),
+        Column("user_id", Id, _owner(owner)),
+        Column("email_key", String(320), nullable=False),
+        Column("digest", Digest(32), nullable=False),
+        Column("payload", JsonText, nullable=False),
+        Column("created_at", UtcDateTime, nullable=False),
+        Column("expires_at", UtcDateTime, nullable=False),
+        Column("used_at", UtcDateTime),
+        _unique("propusk_one_time_tokens", "digest"),
+        Index("ix_propusk_one_time_tokens_expires_at", "expires_at"),
+        Index("ix_propusk_one_time_tokens_user_id_purpose", "user_id", "purpose"),
+        Index("ix_propusk_one_time_tokens_email_key_purpose", "email_key", "purpose"),
+        **_MYSQL,
+    )
+
+
+def _mails(metadata: MetaData, owner: str) -> Table:
+    """The outbox. The order is that of the fields of `mail.models.Mail`."""
+    return Table(
+        "propusk_mails",
+        metadata,
+        Column("id", Id, primary_key=True),
+        Column("kind", String(50), nullable=False),
+        Column("user_id", Id, _owner(owner)),
+        Column("args", JsonText, nullable=False),
+        Column("language", String(35)),
+        Column("state", String(10), nullable=False),
+        Column("created_at", UtcDateTime, nullable=False),
+        Column("due_at", UtcDateTime, nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("recipient", String(320)),
+        Column("finished_at", UtcDateTime),
+        Column("error", String(300)),
+        Index("ix_propusk_mails_user_id", "user_id"),
+        Index("ix_propusk_mails_state_due_at", "state", "due_at"),
+        **_MYSQL,
+    )
+
+
+def _jobs(metadata: MetaData) -> Table:
+    """Periodic work and who may do it. The order is that of the fields of `jobs.models.JobState`."""
+    return Table(
+        "propusk_jobs",
+        metadata,
+        Column("name", String(100), primary_key=True),
+        Column("generation", Integer, nullable=False),
+        Column("leased_until", UtcDateTime, nullable=False),
+        Column("due_at", UtcDateTime, nullable=False),
+        Column("started_at", UtcDateTime),
+        Column("finished_at", UtcDateTime),
+        Column("succeeded_at", UtcDateTime),
+        Column("duration_ms", Integer),
+        Column("error", String(300)),
+        Column("runs", Integer, nullable=False),
+        Column("failures", Integer, nullable=False),
         **_MYSQL,
     )

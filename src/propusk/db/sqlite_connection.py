@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import aiosqlite
@@ -66,10 +67,17 @@ class OneTripConnection(aiosqlite.Connection):
     """A connection whose cursors are `OneTripCursor`s and whose writes wait for `gate`."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], gate: threading.Lock) -> None:
-        super().__init__(connect, iter_chunk_size=64)
+        super().__init__(partial(self._open, connect), iter_chunk_size=64)
+        self._opened: sqlite3.Connection | None = None
         self._gate = gate
         self._is_writer = False
         self._is_busy = False
+
+    async def create_function(self, *args: Any, **options: Any) -> None:
+        """Define a function of SQL. SQLAlchemy does so to each new connection, whose thread has nothing else to do: no
+        trip, so that nobody is cancelled on the way and drops a connection that is open.
+        """
+        self._conn.create_function(*args, **options)
 
     def cursor(self) -> OneTripCursor:  # type: ignore[override]
         """A cursor; costs nothing."""
@@ -103,29 +111,38 @@ class OneTripConnection(aiosqlite.Connection):
 
     def stop(self) -> Any:
         """End without waiting: SQLAlchemy does so to a connection whose request was cancelled."""
-        if self._connection is not None:
-            self._tx.put_nowait((None, self._abandon))
+        self._tx.put_nowait((None, self._abandon))
         return super().stop()
 
     # What follows runs in the connection's thread.
 
+    def _open(self, connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
+        # Kept here as well: who is cancelled before they hear of it could not close it.
+        self._opened = connect()
+        return self._opened
+
     def _run(self, sql: str, run: Run) -> Found:
+        word = sql.lstrip()[:9].upper()
         try:
             # Before the gate: a connection that gives no cursor cannot say either whether it is in a transaction.
             with closing(self._conn.cursor()) as cursor:
-                if not self._is_writer and not sql.lstrip()[:6].upper().startswith(("SELECT", "PRAGMA")):
-                    self._enter()
-                return self._fetch(cursor, run)
+                try:
+                    if not self._is_writer and not word.startswith(("SELECT", "PRAGMA")):
+                        self._enter()
+                    if word == "SAVEPOINT":
+                        self._begin()
+                    run(cursor)
+                    rows = cursor.fetchall() if cursor.description else []
+                    return rows, cursor.description, cursor.rowcount, cursor.lastrowid
+                finally:
+                    self._leave_unless_writing()
         finally:
             self._is_busy = False
 
-    def _fetch(self, cursor: sqlite3.Cursor, run: Run) -> Found:
-        try:
-            run(cursor)
-            rows = cursor.fetchall() if cursor.description else []
-            return rows, cursor.description, cursor.rowcount, cursor.lastrowid
-        finally:
-            self._leave_unless_writing()
+    def _begin(self) -> None:
+        # Python does so before DML only, and the outermost savepoint is a transaction: its release would commit.
+        if not self._conn.in_transaction and self._conn.isolation_level is not None:
+            self._conn.execute("BEGIN IMMEDIATE")
 
     def _end(self, end: Callable[[], None]) -> None:
         try:
@@ -134,9 +151,9 @@ class OneTripConnection(aiosqlite.Connection):
             self._leave_unless_writing()
 
     def _abandon(self) -> None:
-        # It is closed next, which ends its transaction whether or not this does: nobody need wait for it any more.
-        with suppress(sqlite3.Error):
-            self._conn.rollback()
+        # Closing ends its transaction: nobody need wait for it any more.
+        if self._opened is not None:
+            self._opened.close()
         if self._is_writer:
             self._is_writer = False
             self._gate.release()
@@ -153,14 +170,36 @@ class OneTripConnection(aiosqlite.Connection):
             self._gate.release()
 
 
-async def open_connection(path: str, gate: threading.Lock) -> OneTripConnection:
+async def open_connection(path: str, gate: threading.Lock, pragmas: Sequence[str] = ()) -> OneTripConnection:
     """A new connection to an SQLite file.
 
     Args:
         gate: held by the one connection of this process that writes.
+        pragmas: statements to run first, in the trip that opens it.
     """
-    connection = OneTripConnection(partial(sqlite3.connect, path, timeout=PATIENCE), gate)
+    connection = OneTripConnection(partial(_open, path, pragmas), gate)
     # The process need not wait for it to end.
     connection._thread.daemon = True
     _ = await connection
     return connection
+
+
+def _open(path: str, pragmas: Sequence[str]) -> sqlite3.Connection:
+    # By the umask, SQLite would let others read it. It knows best what is wrong with a path that cannot be.
+    with suppress(OSError):
+        Path(path).touch(mode=0o600, exist_ok=False)
+    connection = sqlite3.connect(path, timeout=PATIENCE, check_same_thread=False)
+    try:
+        for pragma in pragmas:
+            connection.execute(pragma)
+        # SQLite's own lower() knows ASCII only; names are not all ASCII. It stays what it is: the schema of a host may
+        # use it, and trusts no function of ours.
+        connection.create_function("propusk_lower", 1, _lower, deterministic=True)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _lower(value: str | float | bytes | None) -> str | float | bytes | None:
+    return value.lower() if isinstance(value, str) else value

@@ -4,19 +4,20 @@ from dataclasses import dataclass
 
 from propusk.context import Context
 from propusk.errors import TooManyRequests
-from propusk.store import Hit, refuse_over
+from propusk.store import Hit, by_network, refuse_over
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One counted attempt, to be taken back if it turns out to be the owner's."""
+    """One counted attempt, to be taken back if it turns out to be the owner's. `pair` is empty without a network."""
 
-    pair: Hit
+    pair: tuple[Hit, ...]
     others: tuple[Hit, ...]
 
 
 async def check_throttle(ctx: Context, *, account: str, beyond: Hit) -> Attempt:
-    """Count an attempt against the network, its pair with the account, and what bounds guesses over all networks.
+    """Count an attempt against the network, if there is one, against its pair with the account, and against what bounds
+    guesses over all networks.
 
     Args:
         account: a canonical name of the account, the same however the login was spelled.
@@ -26,16 +27,16 @@ async def check_throttle(ctx: Context, *, account: str, beyond: Hit) -> Attempt:
         TooManyRequests
     """
     limits, network = ctx.settings.limits, ctx.client.network
-    pair = Hit("login pair", f"{account} {network}", limits.login_pair)
-    first = Hit("login network", network, limits.login_network)
-    counted = await ctx.store.hit([pair, first, beyond], now=ctx.now)
+    pair = by_network("login pair", network, limits.login_pair, account=account)
+    first = by_network("login network", network, limits.login_network)
+    counted = await ctx.store.hit([*pair, *first, beyond], now=ctx.now)
     try:
-        refuse_over(counted, [pair, first], now=ctx.now)
+        refuse_over(counted, [*pair, *first], now=ctx.now)
     except TooManyRequests:
         await ctx.store.give_back([beyond], now=ctx.now)
         raise
     refuse_over(counted, [beyond], now=ctx.now)
-    return Attempt(pair, (first, beyond))
+    return Attempt(tuple(pair), (*first, beyond))
 
 
 def over_networks(ctx: Context, account: str) -> Hit:
@@ -57,9 +58,9 @@ def of_session(ctx: Context, session_id: str) -> Hit:
 
 async def forgive(ctx: Context, attempt: Attempt) -> None:
     """The attempt was right: clear its pair and take back what it added elsewhere, and no more than that."""
-    await ctx.store.give_back(attempt.others, clear=[attempt.pair], now=ctx.now)
+    await ctx.store.give_back(attempt.others, clear=attempt.pair, now=ctx.now)
 
 
 async def take_back(ctx: Context, attempt: Attempt) -> None:
     """The attempt was never evaluated, so it counts nowhere."""
-    await ctx.store.give_back([attempt.pair, *attempt.others], now=ctx.now)
+    await ctx.store.give_back([*attempt.pair, *attempt.others], now=ctx.now)

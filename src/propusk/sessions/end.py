@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from propusk.context import Context
+from propusk.context import Context, all_or_nothing
 from propusk.errors import InvalidAccessToken, NotFound
 from propusk.events import LoggedOut, SessionEnded, SessionsEnded, publish
 from propusk.sessions import queries
@@ -37,13 +37,14 @@ async def end_all_sessions(ctx: Context, *, user_id: UUID, actor_id: UUID | None
     Raises:
         InvalidAccessToken: the session to keep has itself ended meanwhile.
     """
-    epoch = await queries.raise_epoch(ctx, user_id)
-    if epoch is None:
-        return 0
-    ended = await queries.count_sessions_of_epoch(ctx, user_id, epoch - 1)
-    if keep is not None:
-        if not await queries.claim_epoch(ctx, keep, old=epoch - 1, new=epoch):
-            raise InvalidAccessToken
-        ended -= 1
+    async with all_or_nothing(ctx):
+        epoch = await queries.raise_epoch(ctx, user_id)
+        if epoch is None:
+            return 0
+        ended = await queries.count_sessions_of_epoch(ctx, user_id, epoch - 1)
+        if keep is not None:
+            if not await queries.claim_epoch(ctx, keep, old=epoch - 1, new=epoch):
+                raise InvalidAccessToken
+            ended -= 1
     await publish(ctx, SessionsEnded(user_id=user_id, actor_id=actor_id, session_id=keep))
     return ended

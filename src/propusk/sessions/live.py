@@ -25,6 +25,8 @@ class LiveSessions:
     async def get(self, session_id: UUID, now: datetime) -> Principal | None:
         """The session and its user, if it is live at `now`.
 
+        It is one object for all requests while its row is the same: `unshared` is for whoever may change the profile.
+
         Raises:
             Unavailable: the database is away; nobody is let in on a guess.
         """

@@ -1,6 +1,7 @@
 """A session, as the domain sees one."""
 
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -48,6 +49,10 @@ class Principal:
 
     user: User
     session: Session
+
+    def unshared(self) -> "Principal":
+        """The same with a profile of its own, which may be changed."""
+        return Principal(replace(self.user, profile=deepcopy(self.user.profile)), self.session)
 
 
 def is_live(session: Session, user: User, now: datetime) -> bool:

@@ -6,29 +6,34 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Insert,
     Integer,
     Select,
     Update,
     and_,
     bindparam,
+    delete,
     exists,
     func,
     insert,
     literal,
     or_,
     select,
+    union_all,
     update,
 )
 
 from propusk.context import Context
-from propusk.db.dialect import changed, read_current
+from propusk.db.dialect import changed, read, read_current
 from propusk.db.schema import Tables, prepared
 from propusk.sessions.models import Session
 from propusk.users.models import User
 
 KNOWN_NETWORK = timedelta(days=30)
 """How long a network is remembered as one that a user logs in from."""
+MOST_AGENTS = 1000
+"""How many sessions from one network are looked at for a known device: the newest."""
 
 
 def session_and_user(tables: Tables) -> Select[Any]:
@@ -45,13 +50,13 @@ def split_row(tables: Tables, row: Any) -> tuple[Session, User]:
 
 async def find_session(ctx: Context, session_id: UUID) -> tuple[Session, User] | None:
     """A session with its user."""
-    row = (await ctx.db.execute(_by_id(ctx.tables), {"id": session_id})).first()
+    row = (await read(ctx.db, _by_id(ctx.tables), {"id": session_id})).first()
     return split_row(ctx.tables, row) if row is not None else None
 
 
 async def find_session_of(ctx: Context, session_id: UUID, user_id: UUID) -> tuple[Session, User] | None:
     """The same, if it is this user's. Another's is not even read, so that time does not tell it from none."""
-    row = (await ctx.db.execute(_by_id_of_user(ctx.tables), {"id": session_id, "user_id": user_id})).first()
+    row = (await read(ctx.db, _by_id_of_user(ctx.tables), {"id": session_id, "user_id": user_id})).first()
     return split_row(ctx.tables, row) if row is not None else None
 
 
@@ -68,7 +73,7 @@ def _by_id(tables: Tables) -> Select[Any]:
 async def find_current_session(ctx: Context, session_id: UUID) -> Session | None:
     """A session in its newest committed state, locked. Not its user: who changes users locks them before sessions."""
     s = ctx.tables.sessions.c
-    row = (await ctx.db.execute(read_current(select(*s).where(s.id == session_id)))).first()
+    row = (await read(ctx.db, read_current(select(*s).where(s.id == session_id)))).first()
     return Session(*row) if row is not None else None
 
 
@@ -94,7 +99,7 @@ async def list_live_sessions(
         wanted.append(or_(s.c.created_at < before[0], and_(s.c.created_at == before[0], s.c.id < before[1])))
     statement = select(*s.c).select_from(s.join(u, u.c.id == s.c.user_id)).where(*wanted)
     statement = statement.order_by(s.c.created_at.desc(), s.c.id.desc()).limit(limit)
-    return [Session(*row) for row in await ctx.db.execute(statement, {"now": ctx.now})]
+    return [Session(*row) for row in await read(ctx.db, statement, {"now": ctx.now})]
 
 
 async def count_sessions_of_epoch(ctx: Context, user_id: UUID, epoch: int) -> int:
@@ -107,7 +112,7 @@ async def count_sessions_of_epoch(ctx: Context, user_id: UUID, epoch: int) -> in
         s.idle_expires_at > ctx.now,
         s.expires_at > ctx.now,
     )
-    return int((await ctx.db.execute(statement)).scalar_one())
+    return int((await read(ctx.db, statement)).scalar_one())
 
 
 async def insert_session(ctx: Context, session: Session) -> bool:
@@ -130,18 +135,31 @@ async def claim_end(ctx: Context, session_id: UUID, user_id: UUID) -> bool:
     return await changed(ctx.db, statement.values(ended_at=ctx.now)) == 1
 
 
-async def find_surplus_sessions(ctx: Context, session: Session, *, keep: int) -> list[UUID]:
-    """Live sessions of a user beyond the newest `keep`, not counting the one that begins."""
+async def find_surplus_and_agents(ctx: Context, session: Session, *, keep: int) -> tuple[list[UUID], list[str]]:
+    """What a session that begins finds, in one round trip: live sessions of its user beyond the newest `keep`, itself
+    not counted, and the user agents of the user's other sessions from its network, ended ones included.
+    """
     values = {"user_id": session.user_id, "this_id": session.id, "now": ctx.now, "keep": keep}
-    return list((await ctx.db.execute(_surplus(ctx.tables), values)).scalars())
+    rows = (await read(ctx.db, _surplus_and_agents(ctx.tables), values | {"network": session.network})).all()
+    return [row[0] for row in rows if row[0] != session.id], [row[1] for row in rows if row[0] == session.id]
 
 
 @prepared
+def _surplus_and_agents(tables: Tables) -> CompoundSelect[Any]:
+    """The rows of the second kind have the id of the session that begins."""
+    s, this_id = tables.sessions, bindparam("this_id", type_=tables.sessions.c.id.type)
+    others = (s.c.user_id == bindparam("user_id"), s.c.id != this_id)
+    surplus = _surplus(tables).where(*others).subquery()
+    # Bounded, for programs that log in each minute; the index has them in this order.
+    near = select(s.c.user_agent).where(*others, s.c.network == bindparam("network"))
+    agents = near.order_by(s.c.last_seen_at.desc()).limit(MOST_AGENTS).subquery()
+    return union_all(select(*surplus.c), select(this_id, agents.c.user_agent).distinct())
+
+
 def _surplus(tables: Tables) -> Select[Any]:
     s, u = tables.sessions, tables.users
-    statement = select(s.c.id).select_from(s.join(u, u.c.id == s.c.user_id))
-    statement = statement.where(s.c.user_id == bindparam("user_id"), s.c.id != bindparam("this_id"), _live(tables))
-    return statement.order_by(s.c.created_at.desc(), s.c.id.desc()).offset(bindparam("keep", type_=Integer)).limit(1000)
+    live = select(s.c.id, s.c.user_agent).select_from(s.join(u, u.c.id == s.c.user_id)).where(_live(tables))
+    return live.order_by(s.c.created_at.desc(), s.c.id.desc()).offset(bindparam("keep", type_=Integer)).limit(1000)
 
 
 async def raise_epoch(ctx: Context, user_id: UUID) -> int | None:
@@ -150,7 +168,7 @@ async def raise_epoch(ctx: Context, user_id: UUID) -> int | None:
     statement = update(u).where(u.c.id == user_id).values(session_epoch=u.c.session_epoch + 1)
     if await changed(ctx.db, statement) == 0:
         return None
-    return int((await ctx.db.execute(select(u.c.session_epoch).where(u.c.id == user_id))).scalar_one())
+    return int((await read(ctx.db, select(u.c.session_epoch).where(u.c.id == user_id))).scalar_one())
 
 
 async def claim_user(ctx: Context, user_id: UUID, *, epoch: int) -> bool:
@@ -158,6 +176,13 @@ async def claim_user(ctx: Context, user_id: UUID, *, epoch: int) -> bool:
     u = ctx.tables.users
     statement = update(u).where(u.c.id == user_id, u.c.session_epoch == epoch, u.c.is_active)
     return await changed(ctx.db, statement.values(session_epoch=u.c.session_epoch)) == 1
+
+
+async def find_current_user(ctx: Context, user_id: UUID) -> User | None:
+    """A user in their newest committed state, locked."""
+    u = ctx.tables.users.c
+    row = (await read(ctx.db, read_current(select(*u).where(u.id == user_id)))).first()
+    return User(*row) if row is not None else None
 
 
 async def claim_epoch(ctx: Context, session_id: UUID, *, old: int, new: int) -> bool:
@@ -197,3 +222,10 @@ def knows_network(tables: Tables) -> ColumnElement[bool]:
     s, u = tables.sessions, tables.users
     recent = (s.c.user_id == u.c.id, s.c.network == bindparam("network"), s.c.last_seen_at > bindparam("since"))
     return exists(select(literal(1)).select_from(s).where(*recent).correlate(u))
+
+
+async def delete_sessions(ctx: Context, *, idle_before: datetime, limit: int) -> int:
+    """Delete sessions that could not be refreshed any more by then, at most `limit`; returns how many."""
+    s = ctx.tables.sessions
+    old = list((await read(ctx.db, select(s.c.id).where(s.c.idle_expires_at < idle_before).limit(limit))).scalars())
+    return await changed(ctx.db, delete(s).where(s.c.id.in_(old))) if old else 0

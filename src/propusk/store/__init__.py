@@ -10,9 +10,11 @@ from propusk.errors import TooManyRequests
 from propusk.setting_types import Limit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hit:
-    """One attempt to count: under which name, for whom, against which limit."""
+    """One attempt to count: under which name, for whom, against which limit. Two attempts are never the same one, so
+    give back the very object that was counted: a store may remember where.
+    """
 
     name: str
     who: str
@@ -35,14 +37,28 @@ class Store(Protocol):
         """Uncount one attempt each, and set the counters of `clear` to nothing."""
         ...
 
+    async def health(self) -> Mapping[str, bool]:
+        """What it uses beside the database, by name, and whether that answers. Nothing here is needed to go on."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections of its own."""
+        ...
+
+
+def by_network(name: str, network: str, limit: Limit, *, account: str = "") -> list[Hit]:
+    """The attempt as one from this network (at this account, if it says one); none where there is no network."""
+    return [Hit(name, f"{account} {network}" if account else network, limit)] if network else []
+
 
 async def check_limits(store: Store, hits: Sequence[Hit], *, now: datetime) -> None:
-    """Count each attempt and refuse if one is over its limit.
+    """Count each attempt, if there is one, and refuse if one is over its limit.
 
     Raises:
         TooManyRequests: with the longest wait among the limits that were passed.
     """
-    refuse_over(await store.hit(hits, now=now), hits, now=now)
+    if hits:
+        refuse_over(await store.hit(hits, now=now), hits, now=now)
 
 
 def refuse_over(counted: Mapping[bytes, tuple[int, datetime]], hits: Sequence[Hit], *, now: datetime) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from propusk.context import Context
-from propusk.crypto.keyfiles import load_private_keys, prepend_key, signing_key_path
+from propusk.crypto.keyfiles import prepend_key, reload_private_keys, signing_key_path
 from propusk.crypto.keyring import (
     JWKS_MAX_AGE,
     RELOAD,
@@ -40,6 +40,10 @@ class Keys:
 
     A process that could not read the published keys for 10 s refuses with 503 rather than accept a token whose key may
     be revoked. A key file that breaks meanwhile makes nobody wait: we go on signing with the keys that we have.
+
+    Args:
+        reader: where they are read, whatever use cases do to the connections of `sessions`.
+        sessions: for publishing them.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Keys:
         secrets: SecretKeys,
         private: tuple[PrivateKey, ...],
         tables: Tables,
+        reader: AsyncEngine,
         sessions: async_sessionmaker[AsyncSession],
         clock: Callable[[], datetime],
         *,
@@ -55,7 +60,8 @@ class Keys:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._tables = tables
+        self._signing_keys = tables.signing_keys
+        self._reader = reader
         self._sessions = sessions
         self._clock = clock
         self._keep_clock_right = keep_clock_right
@@ -67,6 +73,11 @@ class Keys:
         self._file_state: tuple[int, int] | None = None
         self._file_problem: str | None = None
         self._published: set[str] = set()
+
+    @property
+    def known(self) -> KeyRing:
+        """The keys as they were read last, however long ago: for who neither signs nor verifies."""
+        return self._ring
 
     async def current(self) -> KeyRing:
         """The keys, never older than 10 s.
@@ -107,12 +118,18 @@ class Keys:
 
     async def _sync(self, private: tuple[PrivateKey, ...], now: datetime) -> list[PublicKey]:
         """The published keys, with ours among them."""
-        async with self._sessions() as db:
-            known = await queries.list_public_keys(db, self._tables.signing_keys)
-            if await self._publish(db, private, known, now):
-                await db.commit()
-                known = await queries.list_public_keys(db, self._tables.signing_keys)
+        known = await self._read()
+        # A revoked key is not among the known ones, and stays so: it is published once and no more.
+        new = [key for key in private if key.kid not in {key.kid for key in known} | self._published]
+        lagging = self._lagging(private, known, now)
+        if new or lagging:
+            await self._publish(new, lagging, now)
+            known = await self._read()
         return known
+
+    async def _read(self) -> list[PublicKey]:
+        async with self._reader.connect() as connection:
+            return await queries.list_public_keys(connection, self._signing_keys)
 
     def _put_together(self, private: tuple[PrivateKey, ...], known: list[PublicKey], now: datetime) -> None:
         public = {key.kid: key for key in known if not self._is_over(key, now)}
@@ -121,25 +138,24 @@ class Keys:
         if ring != self._ring:
             self._ring = ring
 
-    async def _publish(
-        self, db: AsyncSession, private: tuple[PrivateKey, ...], known: list[PublicKey], now: datetime
-    ) -> bool:
-        """Let the installation know our keys; says whether it did not."""
-        kids = {key.kid for key in known}
-        # A revoked key is not among the known ones, and stays so: it is published once and no more.
-        new = [key for key in private if key.kid not in kids | self._published]
-        for key in new:
-            await queries.publish_key(db, self._tables.signing_keys, key, now)
+    async def _publish(self, new: list[PrivateKey], lagging: list[str], now: datetime) -> None:
+        """Let the installation know keys of ours, and keep those that we still need."""
+        async with self._sessions() as db:
+            for key in new:
+                await queries.publish_key(db, self._signing_keys, key, now)
+            await queries.keep_keys(db, self._signing_keys, lagging)
+            await db.commit()
         self._published |= {key.kid for key in new}
+
+    def _lagging(self, private: tuple[PrivateKey, ...], known: list[PublicKey], now: datetime) -> list[str]:
+        """Our newest key, if another node retired it: better an old key than tokens that nobody accepts."""
         newest = next((key.kid for key in private if key.algorithm is self._settings.token_algorithm), None)
         lagging = [
             key.kid for key in known if key.kid == newest and key.retired_at is not None and key.retired_at <= now
         ]
         if lagging:
-            # Another node rotated and we have no newer key: better an old key than tokens that nobody accepts.
             log.warning("our newest signing key was retired by another node: give this node the new key file")
-            await queries.keep_keys(db, self._tables.signing_keys, lagging)
-        return bool(new or lagging)
+        return lagging
 
     def _newest_private(self) -> tuple[PrivateKey, ...]:
         """The private keys of the file; while it cannot be used, those it had before. Says so once."""
@@ -157,7 +173,7 @@ class Keys:
         path = signing_key_path(self._settings)
         state = path.stat() if path.exists() else None
         if state is None or (state.st_mtime_ns, state.st_size) != self._file_state:
-            self._private = load_private_keys(self._settings)
+            self._private = reload_private_keys(self._settings)
             self._file_state = (state.st_mtime_ns, state.st_size) if state else None
         return self._private
 
@@ -166,7 +182,8 @@ class Keys:
         return key.retired_at is not None and key.retired_at + self._settings.access_token_ttl + STALE < now
 
     async def close(self) -> None:
-        if self._loading is not None:
+        # One that is done may be of a loop that is closed.
+        if self._loading is not None and not self._loading.done():
             await asyncio.wait([self._loading])
 
 
@@ -207,7 +224,7 @@ async def rotate_keys(ctx: Context) -> tuple[PrivateKey, bool]:
     """
     if ctx.settings.token_algorithm is Algorithm.HS256:
         raise KeyFileError("HS256 takes its key from secret_key: put a new one before the old one there")
-    older = await asyncio.to_thread(load_private_keys, ctx.settings)
+    older = await asyncio.to_thread(reload_private_keys, ctx.settings)
     key = await asyncio.to_thread(generate_key, ctx.settings.token_algorithm)
     try:
         await asyncio.to_thread(prepend_key, signing_key_path(ctx.settings), key, older)
@@ -233,7 +250,7 @@ async def revoke_key(ctx: Context, *, kid: str) -> timedelta:
     if kid not in keys:
         raise KeyFileError("no such key; propusk keys list shows them")
     algorithm = ctx.settings.token_algorithm
-    usable = await asyncio.to_thread(load_private_keys, ctx.settings)
+    usable = await asyncio.to_thread(reload_private_keys, ctx.settings)
     others = [key for key in usable if key.algorithm is algorithm and key.kid != kid and key.kid in keys]
     if not others and algorithm is not Algorithm.HS256:
         raise KeyFileError("it is the only key to sign with: run propusk keys rotate first")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Table, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from propusk.context import Context
 from propusk.crypto.keyring import PrivateKey, PublicKey
-from propusk.db.dialect import changed, insert_if_absent
+from propusk.db.dialect import changed, insert_if_absent, read
 from propusk.settings import Algorithm
 
 
@@ -18,7 +18,7 @@ async def publish_key(db: AsyncSession, signing_keys: Table, key: PrivateKey, no
     return await insert_if_absent(db, signing_keys, row)
 
 
-async def list_public_keys(db: AsyncSession, signing_keys: Table) -> list[PublicKey]:
+async def list_public_keys(db: AsyncSession | AsyncConnection, signing_keys: Table) -> list[PublicKey]:
     """Every published key that is not revoked."""
     k = signing_keys.c
     statement = select(k.kid, k.algorithm, k.public_jwk, k.first_seen_at, k.retired_at).where(k.revoked_at.is_(None))
@@ -30,7 +30,7 @@ async def list_key_times(ctx: Context) -> list[tuple[str, Algorithm, datetime, d
     """Id, algorithm, and when it was first seen, retired and revoked, of every key, newest first."""
     k = ctx.tables.signing_keys.c
     statement = select(k.kid, k.algorithm, k.first_seen_at, k.retired_at, k.revoked_at)
-    rows = await ctx.db.execute(statement.order_by(k.first_seen_at.desc(), k.kid))
+    rows = await read(ctx.db, statement.order_by(k.first_seen_at.desc(), k.kid))
     return [(kid, Algorithm(algorithm), first, retired, revoked) for kid, algorithm, first, retired, revoked in rows]
 
 
@@ -54,7 +54,7 @@ async def revoke_key(db: AsyncSession, signing_keys: Table, kid: str, now: datet
 
 async def list_fingerprints(db: AsyncSession, secret_keys: Table) -> set[bytes]:
     """The fingerprints of the secret keys that this database knows."""
-    return {bytes(value) for value in (await db.execute(select(secret_keys.c.fingerprint))).scalars()}
+    return {bytes(value) for value in (await read(db, select(secret_keys.c.fingerprint))).scalars()}
 
 
 async def lock_secret_keys(ctx: Context) -> None:

@@ -1,16 +1,18 @@
 """Refresh a session: advance its one lineage of refresh tokens, and notice a token that comes back."""
 
 from dataclasses import replace
+from functools import partial
 
-from propusk.context import Context
+from propusk.context import Context, keep
 from propusk.errors import InvalidRefreshToken, RefreshTokenReused
 from propusk.events import RefreshTokenReuseDetected, publish
 from propusk.sessions import queries
 from propusk.sessions.models import Session, is_live
-from propusk.store import Hit, check_limits
+from propusk.store import Hit, by_network, check_limits
 from propusk.tokens.issue import TokenPair, issue_tokens
 from propusk.tokens.refresh_token import RefreshToken, is_authentic, parse_refresh_token
 from propusk.users.models import User
+from propusk.users.queries import lock_user
 
 
 async def refresh_session(ctx: Context, *, token: str) -> TokenPair:
@@ -20,10 +22,12 @@ async def refresh_session(ctx: Context, *, token: str) -> TokenPair:
     the same successor: a double click, two tabs, a lost answer. Anything older is theft, and the session ends.
 
     Raises:
-        InvalidRefreshToken: not one of ours, or its session has ended.
+        InvalidRefreshToken: not one of ours, or its session has ended, or the host has none any more.
         RefreshTokenReused: a used token; the session has been ended.
         TooManyRequests
     """
+    if not ctx.host.refresh_tokens:  # one from before there were none
+        raise InvalidRefreshToken
     parsed, session, user = await find_by_refresh_token(ctx, token)
     await check_limits(ctx.store, [Hit("refresh", str(session.id), ctx.settings.limits.refresh)], now=ctx.now)
     if not is_live(session, user, ctx.now):
@@ -47,9 +51,8 @@ async def find_by_refresh_token(ctx: Context, token: str) -> tuple[RefreshToken,
     parsed = parse_refresh_token(token)
     found = await queries.find_session(ctx, parsed.session_id) if parsed is not None else None
     if parsed is None or found is None or not is_authentic(ctx.keyring.secrets, parsed, found[0].refresh_seed):
-        await check_limits(
-            ctx.store, [Hit("bad refresh", ctx.client.network, ctx.settings.limits.refresh)], now=ctx.now
-        )
+        hits = by_network("bad refresh", ctx.client.network, ctx.settings.limits.refresh)
+        await check_limits(ctx.store, hits, now=ctx.now)
         raise InvalidRefreshToken
     return parsed, *found
 
@@ -90,8 +93,15 @@ def _issue(ctx: Context, session: Session, user: User) -> TokenPair:
 
 
 async def _end_stolen(ctx: Context, session: Session) -> RefreshTokenReused | InvalidRefreshToken:
+    ended = await keep(ctx, partial(_end, session=session))
+    return InvalidRefreshToken() if ended is False else RefreshTokenReused()
+
+
+async def _end(ctx: Context, session: Session) -> bool:
     """End the session once; whoever comes later finds it ended and causes no second event."""
+    # What is written of it points at the user, whose row is locked before a session's everywhere.
+    await lock_user(ctx, session.user_id)
     if not await queries.claim_end(ctx, session.id, session.user_id):
-        return InvalidRefreshToken()
+        return False
     await publish(ctx, RefreshTokenReuseDetected(user_id=session.user_id, session_id=session.id))
-    return RefreshTokenReused()
+    return True

@@ -14,6 +14,11 @@ MAX_LENGTH = 254  # RFC 5321, section 4.5.3.1.3, without the angle brackets
 MAX_LOCAL_LENGTH = 64
 _MAX_TYPED = 1024
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_PLAIN_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+"""Names that IDNA leaves as they are: nearly all, and asking it takes long."""
+# Some mail software decodes these (RFC 2047) in addresses, and so would read another address.
+_ENCODED_WORD = re.compile(r"=\?[^?]+\?[BbQq]\?")
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,9 @@ class EmailAddress:
 def normalise_email(text: str, *, field: str = "email") -> EmailAddress:
     """The address in `text`: `local@domain`, with spaces around it taken off.
 
-    The local part is a dot-atom of printable ASCII (RFC 5322, section 3.2.3); the domain is a name of two labels or
-    more under IDNA 2008 (RFC 5891), so no `localhost`, no address literal, no dot at the end. Nothing is mapped but
-    case and canonical equivalence: a full-width letter or dot is refused, not translated.
+    The local part is a dot-atom of printable ASCII (RFC 5322, section 3.2.3) without encoded words; the domain is a
+    name of two labels or more under IDNA 2008 (RFC 5891), so no `localhost`, no address literal, no dot at the end.
+    Nothing is mapped but case and canonical equivalence: a full-width letter or dot is refused, not translated.
     Own lines over `idna`, because email-validator maps such characters (UTS 46), refuses names like `.test` and
     `.local` that people use inside, and brings a DNS library.
 
@@ -45,7 +50,7 @@ def normalise_email(text: str, *, field: str = "email") -> EmailAddress:
     if len(local) > MAX_LOCAL_LENGTH or len(local) + 1 + len(domain) > MAX_LENGTH:
         raise _too_long(field)
     name = _ascii_domain(domain)
-    if name is None or _LOCAL.fullmatch(local) is None:
+    if name is None or _LOCAL.fullmatch(local) is None or _ENCODED_WORD.search(local):
         raise _not_an_email(field)
     key = f"{local.lower()}@{name}"
     if len(key) > MAX_LENGTH:
@@ -67,15 +72,21 @@ def login_key(text: str) -> tuple[Literal["email", "username"], str] | None:
 
 def _ascii_domain(domain: str) -> str | None:
     """The domain as A-labels in lower case; None if it is not one."""
+    lowered = domain.lower()
+    name = lowered if _PLAIN_DOMAIN.fullmatch(lowered) else _encoded(lowered)
+    labels = name.split(".") if name is not None else []
+    # A last label of digits would make it an IPv4 address (RFC 3696, section 2).
+    return name if len(labels) > 1 and labels[-1] and not labels[-1].isdigit() else None
+
+
+def _encoded(domain: str) -> str | None:
+    """The domain as IDNA 2008 writes it for the DNS."""
     try:
-        name = idna.encode(domain.lower(), strict=True).decode()
+        name = idna.encode(domain, strict=True).decode()
         # Older versions of idna let through A-labels that stand for nothing, or are another spelling of one.
-        canonical = idna.encode(idna.decode(name, strict=True), strict=True).decode() == name
+        return name if idna.encode(idna.decode(name, strict=True), strict=True).decode() == name else None
     except UnicodeError:
         return None
-    labels = name.split(".")
-    # A last label of digits would make it an IPv4 address (RFC 3696, section 2).
-    return name if canonical and len(labels) > 1 and labels[-1] and not labels[-1].isdigit() else None
 
 
 def _not_an_email(field: str) -> InvalidInput:

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from propusk.context import Context
+from propusk.context import Context, all_or_nothing
 from propusk.crypto.secrets import new_id
 from propusk.errors import EmailTaken, UsernameTaken
+from propusk.one_time.queries import is_reserved
 from propusk.users import queries
 from propusk.users.email_address import normalise_email
 from propusk.users.models import User
 from propusk.users.profile import check_locale, check_name, check_profile
-from propusk.users.username import normalise_username
+from propusk.users.username import new_username
 
 
 async def create_user(
@@ -31,7 +32,7 @@ async def create_user(
         EmailTaken, UsernameTaken: another user has it, however it is spelled.
     """
     address = normalise_email(email)
-    named = normalise_username(username) if username is not None else None
+    named = new_username(ctx, username) if username is not None else None
     user = User(
         id=new_id(ctx.now, ctx.entropy),
         email=address.address,
@@ -40,7 +41,7 @@ async def create_user(
         username_key=named.key if named else None,
         name=check_name(name),
         locale=check_locale(locale),
-        profile=check_profile(profile),
+        profile=check_profile(ctx, profile),
         is_active=is_active,
         is_verified=is_verified,
         is_superuser=is_superuser,
@@ -49,15 +50,12 @@ async def create_user(
         updated_at=ctx.now,
         last_login_at=None,
     )
-    if not await queries.insert_user(ctx, user):
-        raise await _taken(ctx, user)
+    async with all_or_nothing(ctx):
+        await queries.insert_user(ctx, user)
+        # After the insert, which waited for whoever was giving the address up.
+        if await is_reserved(ctx, user.email_key):
+            raise EmailTaken
     return user
-
-
-async def _taken(ctx: Context, user: User) -> EmailTaken | UsernameTaken:
-    if user.username_key is not None and await queries.find_user_by(ctx, "email", user.email_key) is None:
-        return UsernameTaken()
-    return EmailTaken()
 
 
 async def check_free(ctx: Context, *, email: str, username: str | None) -> None:
@@ -66,7 +64,8 @@ async def check_free(ctx: Context, *, email: str, username: str | None) -> None:
     Raises:
         InvalidInput, EmailTaken, UsernameTaken
     """
-    if await queries.find_user_by(ctx, "email", normalise_email(email).key) is not None:
+    key = normalise_email(email).key
+    if await queries.find_user_by(ctx, "email", key) is not None or await is_reserved(ctx, key):
         raise EmailTaken
-    if username is not None and await queries.find_user_by(ctx, "username", normalise_username(username).key):
+    if username is not None and await queries.find_user_by(ctx, "username", new_username(ctx, username).key):
         raise UsernameTaken

@@ -7,11 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from propusk.crypto.jwt import MAX_LENGTH as MAX_TOKEN
 from propusk.errors import InvalidAccessToken, InvalidClient, NotAuthenticated
 from propusk.web.body import decode_form_text
 from propusk.web.headers import header_values
-
-MAX_TOKEN = 8192
 
 _BEARER = re.compile(rb"bearer ([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
 _BASIC = re.compile(rb"basic ([A-Za-z0-9+/]+={0,2})", re.IGNORECASE)

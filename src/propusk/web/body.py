@@ -1,18 +1,16 @@
 """Request bodies: bytes in, values out. Stricter than `json` and `urllib`, which take what databases then refuse."""
 
-import json
-import math
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, NoReturn
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from propusk.errors import FieldError, InvalidInput, MalformedJson, UnsupportedMediaType
+from propusk.faults import MAX_ERRORS, field_path
+from propusk.strict_json import MAX_DEPTH, TooDeep, load_json
+from propusk.web.headers import header_values
 
 MAX_BODY = 64 * 1024
-MAX_DEPTH = 32
 MAX_FORM_FIELDS = 50
-MAX_ERRORS = 20
-"""Faults named in one answer: a body of ten thousand wrong fields shall not get an answer ten times its size."""
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -22,9 +20,7 @@ FORM = "application/x-www-form-urlencoded"
 _TCHARS = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _PARAMETER = rf'[ \t]*+;[ \t]*+(?:({_TCHARS})=({_TCHARS}|"[^"\\]*+"))?'
 _MEDIA_TYPE = re.compile(rf"({_TCHARS}/{_TCHARS})((?:{_PARAMETER})*)[ \t]*+")
-_JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*"?', re.DOTALL)
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def media_type(values: list[bytes]) -> str | None:
@@ -48,6 +44,15 @@ def media_type(values: list[bytes]) -> str | None:
     return match[1].lower()
 
 
+def is_form(scope: Mapping[str, Any]) -> bool:
+    """Whether the body of a request calls itself a form.
+
+    Raises:
+        UnsupportedMediaType: see `media_type`.
+    """
+    return media_type(header_values(scope, b"content-type")) == FORM
+
+
 def parse_json(body: bytes) -> Any:
     """One JSON document in UTF-8 (RFC 8259), with the strictness of I-JSON (RFC 7493, sections 2.1 to 2.3).
 
@@ -56,8 +61,6 @@ def parse_json(body: bytes) -> Any:
             a number that no double can hold, or more than `MAX_DEPTH` levels.
         InvalidInput: a string holds NUL or a lone surrogate, which databases refuse (`invalid_characters`).
     """
-    if _depth(body) > MAX_DEPTH:
-        raise MalformedJson(f"The JSON document is nested deeper than {MAX_DEPTH} levels.")
     value = _load(body)
     # Raw NUL and raw surrogates are no JSON and no UTF-8: only an escape can bring one in.
     if b"\\u" in body:
@@ -65,52 +68,15 @@ def parse_json(body: bytes) -> Any:
     return value
 
 
-def _depth(body: bytes) -> int:
-    """Levels of brackets, counted without parsing: Python's parser answers depth with a RecursionError."""
-    depth = deepest = 0
-    for bracket in re.findall(rb"[\[\]{}]", _JSON_STRING.sub(b"", body)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
-
-
 def _load(body: bytes) -> Any:
     try:
-        return json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=_whole,
-        )
+        return load_json(body)
+    except TooDeep:
+        fault = MalformedJson(f"The JSON document is nested deeper than {MAX_DEPTH} levels.")
     except ValueError:
         fault = MalformedJson()
     # Outside the except: the parser's error holds the whole document, secrets included, and would go along as context.
     raise fault
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return found
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError("no double can hold this number")
-    return number
-
-
-def _whole(text: str) -> int:
-    # The float goes first: `int` takes quadratic time, and Python's own bound on digits is the host's to change.
-    _finite(text)
-    return int(text)
 
 
 def _walk(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -143,19 +109,13 @@ def check_texts(named: Iterable[tuple[str, str]]) -> None:
     _check_strings([((name,), value) for name, value in pairs] + [((), name) for name, _ in pairs])
 
 
-def field_path(parts: Iterable[str | int]) -> str:
-    """A dotted path for an error. A name from outside is told only when it is short and plain, else as `?`."""
-    names = [str(part) if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "?" for part in parts]
-    return ".".join(names) or "body"
-
-
 def parse_form(body: bytes) -> dict[str, str]:
     """The fields of an `application/x-www-form-urlencoded` body (WHATWG URL, section 5.1; RFC 6749, appendix B).
 
     Raises:
-        MalformedJson: more than `MAX_FORM_FIELDS` fields, a field twice (RFC 6749, section 3.2), a broken percent
-            escape, or not UTF-8. There is one code for a body that cannot be read.
-        InvalidInput: NUL in a name or a value (`invalid_characters`).
+        MalformedJson: more than `MAX_FORM_FIELDS` fields, a field twice, a broken percent escape, or not UTF-8. There
+            is one code for a body that cannot be read.
+        InvalidInput: see `as_fields`.
     """
     if body.count(b"&") >= MAX_FORM_FIELDS:
         raise MalformedJson(f"The form has more than {MAX_FORM_FIELDS} fields.")
@@ -165,6 +125,16 @@ def parse_form(body: bytes) -> dict[str, str]:
         pairs = None
     if pairs is None:
         raise MalformedJson("The form is not well-formed: percent escapes of UTF-8 are needed.")
+    return as_fields(pairs)
+
+
+def as_fields(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The fields of a form.
+
+    Raises:
+        MalformedJson: one stands there twice (RFC 6749, section 3.2).
+        InvalidInput: NUL in a name or a value (`invalid_characters`).
+    """
     check_texts(pairs)
     found = dict(pairs)
     if len(found) < len(pairs):

@@ -1,16 +1,24 @@
-"""Who is at the other end: the address behind trusted proxies, the network it is limited by, the user agent."""
+"""Who is at the other end: the address behind trusted proxies, the network it is limited by, the user agent, the
+language.
+"""
 
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
+from propusk.mail.render import LANGUAGES
 from propusk.setting_types import Network
 from propusk.web.headers import header_values
 
+HAS_GONE = "propusk.has_gone"
+"""Key of the scope: asks whether the client has hung up. Set by who has read all of the body, or a piece would be lost.
+"""
 MAX_HOPS = 32
 MAX_USER_AGENT = 512
+MAX_LANGUAGES = 512
 UNKNOWN = "unknown"
 
 Address = IPv4Address | IPv6Address
@@ -23,6 +31,9 @@ _PAIR = rf"""({_TCHARS})=((?:[!#$%&'*+.^_`|~0-9A-Za-z:\[\]-]++)|"(?:[^"\\]++|\\.
 _SPACE = r"[ \t]*+"
 _ELEMENT = rf"{_PAIR}(?:{_SPACE};{_SPACE}(?:{_PAIR})?)*"
 _FORWARDED = re.compile(rf"{_SPACE}{_ELEMENT}(?:{_SPACE},{_SPACE}{_ELEMENT})*{_SPACE}")
+_LANGUAGE = re.compile(
+    r"[ \t]*+([a-z]{1,8})(?:-[a-z0-9]{1,8})*+[ \t]*+(?:;[ \t]*+q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*+)?"
+)
 _PAIR_OR_COMMA = re.compile(rf"{_PAIR}|,")
 
 
@@ -119,6 +130,24 @@ def network_of(address: str | None) -> str:
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((int(parsed) >> 64 << 64, 64)))
     return str(parsed or UNKNOWN)
+
+
+def preferred_language(scope: Mapping[str, Any]) -> str | None:
+    """The language of ours that the client likes best by Accept-Language (RFC 9110, section 12.5.4); None if it names
+    none, or none of ours.
+    """
+    values = header_values(scope, b"accept-language")
+    return _best_language(b",".join(values)[:MAX_LANGUAGES]) if values else None
+
+
+@lru_cache(maxsize=256)  # browsers of one place send one and the same
+def _best_language(header: bytes) -> str | None:
+    best, weight = None, 0.0
+    for element in header.decode("latin-1").lower().split(","):
+        match = _LANGUAGE.fullmatch(element)
+        if match is not None and match[1] in LANGUAGES and float(match[2] or 1) > weight:
+            best, weight = match[1], float(match[2] or 1)
+    return best
 
 
 def user_agent(scope: Mapping[str, Any]) -> str:

@@ -4,40 +4,16 @@ a sibling subdomain can then set a cookie that is no `__Host-` one for the brows
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from propusk.crypto.jwt import MAX_LENGTH
 from propusk.errors import NotAuthenticated
+from propusk.host import Cookies, Which
 from propusk.web.headers import header_values
 
-Which = Literal["access", "refresh"]
-
 # What our tokens are made of (token68, RFC 9110, section 11.2): fewer than RFC 6265 allows in a cookie.
-_VALUE = re.compile(rb"[A-Za-z0-9._~+/=-]{1,8192}")
-
-
-@dataclass(frozen=True)
-class CookieNames:
-    """The cookies' names, and whether they are Secure."""
-
-    access: str
-    refresh: str
-    secure: bool
-
-    @classmethod
-    def for_url(cls, *, https: bool) -> "CookieNames":
-        """Names by the scheme of `public_url`: browsers take the prefix `__Host-` over TLS only.
-
-        Args:
-            https: whether browsers reach us over TLS.
-        """
-        prefix = "__Host-" if https else ""
-        return cls(f"{prefix}propusk_access", f"{prefix}propusk_refresh", https)
-
-    def of(self, which: Which) -> str:
-        """The name of one of the two."""
-        return self.access if which == "access" else self.refresh
+_VALUE = re.compile(rb"[A-Za-z0-9._~+/=-]{1,%d}" % MAX_LENGTH)
 
 
 def read_cookie(scope: Mapping[str, Any], name: str) -> str | None:
@@ -67,7 +43,7 @@ def _pairs(scope: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
                 yield name, value
 
 
-def carries_cookie(scope: Mapping[str, Any], names: CookieNames) -> bool:
+def carries_cookie(scope: Mapping[str, Any], names: Cookies) -> bool:
     """Whether any parser, however lenient, might find one of our cookies: such a request must be same-origin.
 
     Errs towards yes, which costs an honest client nothing.
@@ -77,7 +53,7 @@ def carries_cookie(scope: Mapping[str, Any], names: CookieNames) -> bool:
     return any(name.lower().encode("ascii") in sent for name in (names.access, names.refresh) for sent in haystacks)
 
 
-def set_cookie_header(names: CookieNames, which: Which, value: str, max_age_seconds: int) -> str:
+def set_cookie_header(names: Cookies, which: Which, value: str, max_age_seconds: int) -> str:
     """A `Set-Cookie` value. No Domain: the cookie belongs to this host alone (RFC 6265, section 5.3).
 
     Args:
@@ -91,11 +67,11 @@ def set_cookie_header(names: CookieNames, which: Which, value: str, max_age_seco
     return _header(names, which, value, max_age_seconds)
 
 
-def clear_cookie_header(names: CookieNames, which: Which) -> str:
+def clear_cookie_header(names: Cookies, which: Which) -> str:
     """A `Set-Cookie` value that deletes the cookie."""
     return _header(names, which, "", 0)
 
 
-def _header(names: CookieNames, which: Which, value: str, max_age: int) -> str:
+def _header(names: Cookies, which: Which, value: str, max_age: int) -> str:
     secure = "; Secure" if names.secure else ""
     return f"{names.of(which)}={value}; Max-Age={max_age}; Path=/; HttpOnly; SameSite=Lax{secure}"

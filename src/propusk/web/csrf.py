@@ -6,7 +6,8 @@ from typing import Any
 from propusk.errors import CrossOrigin
 from propusk.web.headers import header_values
 
-_SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
+SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
 
 
 def check_same_origin(scope: Mapping[str, Any], origin: str) -> None:
@@ -27,7 +28,7 @@ def check_same_origin(scope: Mapping[str, Any], origin: str) -> None:
     if len(sites) > 1 or len(origins) > 1:
         raise CrossOrigin
     if sites:
-        if sites[0] == b"same-origin" or (sites[0] == b"none" and scope["method"] in _SAFE):
+        if sites[0] == b"same-origin" or (sites[0] == b"none" and scope.get("method") in SAFE):
             return
         raise CrossOrigin
     if origins and origins[0] != origin.encode("ascii"):

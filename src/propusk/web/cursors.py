@@ -2,8 +2,9 @@
 
 import hmac
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 from uuid import UUID
 
 from fastapi import Query
@@ -41,6 +42,7 @@ QueryTime = Annotated[
     datetime | None, Query(description="RFC 3339, with its offset from UTC."), BeforeValidator(_instant)
 ]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
+ListedT = TypeVar("ListedT", bound="Listed")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -66,6 +68,23 @@ def read_cursor(ctx: Context, list_name: str, cursor: str | None) -> tuple[datet
     if not any(hmac.compare_digest(mac, _mac(key, list_name, body)) for key in ctx.keyring.secrets.keys):
         raise _bad()
     return _EPOCH + int.from_bytes(body[:8]) * _MICROSECOND, UUID(bytes=body[8:])
+
+
+class Listed(Protocol):
+    """What is listed newest first."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def created_at(self) -> datetime: ...
+
+
+def cut_page(
+    ctx: Context, list_name: str, found: Sequence[ListedT], limit: int
+) -> tuple[Sequence[ListedT], str | None]:
+    """The page, and the cursor after it if there is more: `found` was read with one more than `limit`."""
+    page = found[:limit]
+    return page, make_cursor(ctx, list_name, (page[-1].created_at, page[-1].id)) if len(found) > limit else None
 
 
 def _mac(key: SecretKey, list_name: str, body: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import structlog
 from starlette.responses import Response
@@ -10,33 +10,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from propusk.errors import AuthError
 from propusk.web.access_log import AccessLog
+from propusk.web.headers import SECURITY_HEADERS
+from propusk.web.problems import InternalError
 from propusk.web.request_id import request_id
 
 log = logging.getLogger(__name__)
-
-# Nobody frames us, opens us with a handle on the window, or loads our answers into pages of theirs.
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-
-
-class InternalError(AuthError):
-    """A bug of ours. Says nothing of it; the log has the rest under the request's id."""
-
-    code, status, title = "internal_error", 500, "Internal error"
-    detail = "Something went wrong here. The request id helps the operator to find it in the log."
 
 
 class Edge:
     """Pure ASGI: Starlette's middleware classes with a `dispatch` would cost a fifth of the speed each.
 
     Args:
-        hot: GET routes by path that are answered here: FastAPI's layers would cost more than they do.
         render: turns a refusal into an answer, for errors that no other layer caught.
         access_log: hears of every request; None for none.
         https: whether browsers reach us over TLS (adds Strict-Transport-Security).
@@ -46,14 +30,12 @@ class Edge:
         self,
         app: ASGIApp,
         *,
-        hot: Mapping[str, ASGIApp],
         new_id: Callable[[], str],
         render: Callable[[AuthError], Response],
         access_log: AccessLog | None,
         https: bool,
     ) -> None:
         self._app = app
-        self._hot = hot
         self._new_id = new_id
         self._render = render
         self._access_log = access_log
@@ -68,9 +50,8 @@ class Edge:
         structlog.contextvars.bind_contextvars(request_id=name)
         answer = _Answer(send, [(b"x-request-id", name.encode()), *self._headers])
         started = time.perf_counter()
-        app = self._hot.get(scope["path"], self._app) if scope["method"] == "GET" else self._app
         try:
-            await app(scope, receive, answer.send)
+            await self._app(scope, receive, answer.send)
         except Exception:
             log.exception("unhandled error")
             if answer.status is not None:

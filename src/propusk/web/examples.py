@@ -7,6 +7,7 @@ _USER_ID = "019d2f6e-7c3a-7b54-9a1e-5f0c8d2e4b61"
 _SESSION_ID = "019d2f71-04de-7a02-8c6f-3b9d1e7a5f28"
 _ACCESS = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6Ii4uLiJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"
 REFRESH = "AZ0vcQTeegKMbzudHnpfKAAAAAE.c2VjcmV0LW9mLXRoaXMtdG9rZW4"
+ONE_TIME = "pot1_VGhlIHRva2VuIG9mIGEgbGluayBpbiBhIG1haWw_Mzgx"
 
 USER: dict[str, Any] = {
     "id": _USER_ID,

@@ -1,69 +1,16 @@
-"""Pydantic's faults as ours: stable words and sentences that never hold what was submitted."""
+"""What FastAPI and pydantic refuse, as a refusal of ours."""
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import TypeVar
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
-from pydantic_core.core_schema import ErrorType
+from pydantic import BaseModel, ValidationError
 
-from propusk.errors import FieldError, InvalidInput, NotFound
-from propusk.web.body import MAX_ERRORS, field_path
+from propusk.errors import InvalidInput, NotFound
+from propusk.faults import MAX_ERRORS, name_faults
 
+M = TypeVar("M", bound=BaseModel)
 _SOURCES = ("body", "query", "path", "header", "cookie")
-_BUILT_IN = frozenset(get_args(ErrorType))
-_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_INVALID = ("invalid", "This is not valid here.")
-_NOT_A_TIME = ("not_a_time", "A time in the form of RFC 3339 is needed.")
-_NOT_A_NUMBER = ("wrong_type", "A number is needed.")
-_NOT_ALLOWED = ("not_a_choice", "One of these is needed: {expected}.")
-
-# Filled in from the schema (`{max_length}`), never from the input.
-_EXACT = {
-    "missing": ("missing", "This field is required."),
-    "extra_forbidden": ("extra_forbidden", "There is no such field."),
-    "string_too_short": ("too_short", "At least {min_length} characters are needed."),
-    "string_too_long": ("too_long", "At most {max_length} characters are allowed."),
-    "bytes_too_short": ("too_short", "At least {min_length} bytes are needed."),
-    "bytes_too_long": ("too_long", "At most {max_length} bytes are allowed."),
-    "too_short": ("too_short", "At least {min_length} items are needed."),
-    "too_long": ("too_long", "At most {max_length} items are allowed."),
-    "url_too_long": ("too_long", "At most {max_length} characters are allowed."),
-    "greater_than": ("out_of_range", "More than {gt} is needed."),
-    "greater_than_equal": ("out_of_range", "At least {ge} is needed."),
-    "less_than": ("out_of_range", "Less than {lt} is needed."),
-    "less_than_equal": ("out_of_range", "At most {le} is allowed."),
-    "int_parsing_size": ("out_of_range", "This number is too large."),
-    "finite_number": ("out_of_range", "A finite number is needed."),
-    "string_type": ("wrong_type", "A string is needed."),
-    "string_unicode": ("invalid_characters", "NUL and lone surrogates are not allowed."),
-    "int_type": ("wrong_type", "A whole number is needed."),
-    "int_parsing": ("wrong_type", "A whole number is needed."),
-    "int_from_float": ("wrong_type", "A whole number is needed."),
-    "bool_type": ("wrong_type", "true or false is needed."),
-    "bool_parsing": ("wrong_type", "true or false is needed."),
-    "float_type": _NOT_A_NUMBER,
-    "float_parsing": _NOT_A_NUMBER,
-    "decimal_type": _NOT_A_NUMBER,
-    "decimal_parsing": _NOT_A_NUMBER,
-    "list_type": ("wrong_type", "A list is needed."),
-    "dict_type": ("wrong_type", "An object is needed."),
-    "mapping_type": ("wrong_type", "An object is needed."),
-    "model_type": ("wrong_type", "An object is needed."),
-    "model_attributes_type": ("wrong_type", "An object is needed."),
-    "dataclass_type": ("wrong_type", "An object is needed."),
-    "none_required": ("wrong_type", "null is needed."),
-    "literal_error": _NOT_ALLOWED,
-    "enum": _NOT_ALLOWED,
-}
-_BY_START = {
-    "uuid_": ("not_a_uuid", "A UUID is needed."),
-    "datetime_": _NOT_A_TIME,
-    "date_": _NOT_A_TIME,
-    "time_": _NOT_A_TIME,
-    "timezone_": ("not_a_time", "A time with its offset from UTC is needed."),
-}
 
 
 def refusal_of(error: RequestValidationError | ValidationError) -> InvalidInput | NotFound:
@@ -75,29 +22,26 @@ def refusal_of(error: RequestValidationError | ValidationError) -> InvalidInput 
         NotFound when a part of the path is at fault, else InvalidInput with at most `MAX_ERRORS` faults.
     """
     if isinstance(error, ValidationError):
-        return InvalidInput(_name(error.errors(include_url=False, include_input=False)))
+        return InvalidInput(name_faults(error.errors(include_url=False, include_input=False)))
     faults = error.errors()
     if any(fault["loc"][:1] == ("path",) for fault in faults):
         return NotFound()
-    return InvalidInput(_name([{**fault, "loc": _without_source(fault["loc"])} for fault in faults[:MAX_ERRORS]]))
+    return InvalidInput(name_faults([{**fault, "loc": _without_source(fault["loc"])} for fault in faults[:MAX_ERRORS]]))
+
+
+def validated(model: type[M], fields: object) -> M:
+    """The model of what was sent, for a route that reads its body itself.
+
+    Raises:
+        InvalidInput
+    """
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        refusal = refusal_of(error)
+    # Outside the except: pydantic's error holds what was submitted, secrets included, and would go along as context.
+    raise refusal
 
 
 def _without_source(loc: Sequence[str | int]) -> Sequence[str | int]:
     return loc[1:] if loc and loc[0] in _SOURCES else loc
-
-
-def _name(faults: Sequence[Mapping[str, Any]]) -> list[FieldError]:
-    named = [FieldError(field_path(fault["loc"]), *_say(fault)) for fault in faults[:MAX_ERRORS]]
-    return list(dict.fromkeys(named))
-
-
-def _say(fault: Mapping[str, Any]) -> tuple[str, str]:
-    """Code and message of one fault. A validator's own word (PydanticCustomError) is passed on as the code."""
-    kind, context = str(fault["type"]), fault.get("ctx") or {}
-    if kind in _BUILT_IN:
-        code, message = _EXACT.get(kind) or next((w for s, w in _BY_START.items() if kind.startswith(s)), _INVALID)
-        return code, message.format_map(context)
-    if not _WORD.fullmatch(kind):
-        return _INVALID
-    # With a context the text was filled in, maybe from the input; without one it is what a validator's author wrote.
-    return kind, _INVALID[1] if context else str(fault["msg"])

@@ -13,14 +13,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from propusk.errors import BodyTooLarge, MalformedJson, UnsupportedMediaType, invalid
+from propusk.errors import AuthError, BodyTooLarge, MalformedJson, UnsupportedMediaType, invalid
 from propusk.web.body import MAX_BODY, check_texts, media_type, parse_body
+from propusk.web.client import HAS_GONE
 from propusk.web.faults import refusal_of
 from propusk.web.headers import header_values
+from propusk.web.problems import Render, rendered
+from propusk.web.turns import take_turn
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+BODY_SECONDS = 10.0
 
 
 class _Unread:
@@ -52,16 +56,56 @@ def accepts_form(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     return endpoint
 
 
-async def read_fields(request: Request) -> dict[str, object]:
-    """The fields of a JSON object or a form, for an endpoint marked with `accepts_form`.
+async def read_fields(request: Request, *, takes_form: bool = True) -> dict[str, object]:
+    """The fields of a JSON object or a form, for an endpoint marked with `accepts_form`, or of a `LeanRoute`.
 
     Raises:
+        UnsupportedMediaType, MalformedJson
         InvalidInput: JSON, but no object.
     """
-    fields = parse_body(header_values(request.scope, b"content-type"), await request.body(), takes_form=True)
+    _check_coding(request.scope)
+    types = header_values(request.scope, b"content-type")
+    fields = parse_body(types, await request.body(), takes_form=takes_form)
     if not isinstance(fields, dict):
         raise invalid("body", "wrong_type", "An object is needed.")
     return fields
+
+
+async def buffered(request: Request) -> Request:
+    """The same request with its body read, for routes that check nothing else of it.
+
+    Raises:
+        BodyTooLarge, MalformedJson: too slow, or it ended early.
+    """
+    body = await _read_in_time(request, BODY_SECONDS)
+    return Request(request.scope, _replay(body, request.receive))
+
+
+class BoundedRoute(APIRoute):
+    """FastAPI's own route with bounds, for a host's routes that take passwords: on the size and time of a body, and on
+    what a 422 tells, which is nothing of what was sent. FastAPI repeats that, and fails with a 500 where it cannot be
+    written as JSON. Its answers are not to be stored, unless the endpoint says otherwise.
+
+        router = APIRouter(route_class=BoundedRoute)
+    """
+
+    def get_route_handler(self) -> Handler:
+        """The handler of FastAPI, given a body that has been read."""
+        handle = super().get_route_handler()
+
+        async def bounded(request: Request) -> Response:
+            request = await buffered(request)
+            try:
+                response = await handle(request)
+            except RequestValidationError as error:
+                faults = [{name: fault[name] for name in ("type", "loc", "msg")} for fault in error.errors()]
+            else:
+                response.headers.setdefault("Cache-Control", "no-store")
+                return response
+            # Outside the except: FastAPI's error holds the submitted body and would go along as context.
+            raise RequestValidationError(faults)
+
+        return bounded
 
 
 class StrictRoute(APIRoute):
@@ -73,7 +117,7 @@ class StrictRoute(APIRoute):
     transaction around the endpoint sees each; other exceptions pass.
     """
 
-    body_seconds: ClassVar[float] = 10.0
+    body_seconds: ClassVar[float] = BODY_SECONDS
     """How long a client may take to send the body."""
 
     def get_route_handler(self) -> Handler:
@@ -81,41 +125,85 @@ class StrictRoute(APIRoute):
 
         async def strictly(request: Request) -> Response:
             _check_query(request.scope)
-            body = await self._read(request)
+            body = await _read_in_time(request, self.body_seconds)
             if request.method not in ("GET", "HEAD"):
                 self._check(request.scope, body)
-            try:
-                response = await handle(Request(request.scope, _replay(body, request.receive)))
-            except RequestValidationError as error:
-                refusal = refusal_of(error)
-            else:
-                response.headers.setdefault("Cache-Control", "no-store")
-                return response
-            # Outside the except: FastAPI's error holds the submitted body and would go along as context.
-            raise refusal
+            request.scope[HAS_GONE] = request.is_disconnected
+            return await _refusing(handle, Request(request.scope, _replay(body, request.receive)))
 
         return strictly
-
-    async def _read(self, request: Request) -> bytes:
-        try:
-            async with asyncio.timeout(self.body_seconds):
-                return await read_body(request.scope, request.receive)
-        except TimeoutError:
-            raise BodyTooSlow(request.scope) from None
 
     def _check(self, scope: Scope, body: bytes) -> None:
         takes_form = getattr(self.endpoint, "accepts_form", False)
         required = takes_form or (self.body_field is not None and self.body_field.field_info.is_required())
         if not body and not required:
             return
-        codings = header_values(scope, b"content-encoding")
-        if any(coding.strip().lower() != b"identity" for coding in codings):
-            raise UnsupportedMediaType
+        _check_coding(scope)
         types = header_values(scope, b"content-type")
         if required or self.body_field is not None:
             parse_body(types, body, takes_form=takes_form)
         elif (media_type(types) or "").startswith("multipart/"):
             raise UnsupportedMediaType
+
+
+class LeanRoute(APIRoute):
+    """For what is asked most: an endpoint that takes the request alone and calls what it needs, with the same bounds.
+
+    FastAPI writes it into the document and resolves nothing, unless a host has dependencies of its own for all of its
+    routes.
+    """
+
+    def get_route_handler(self) -> Handler:
+        """The endpoint, given a request whose body has been read."""
+        endpoint, resolving = self.endpoint, super().get_route_handler()
+
+        async def lean(request: Request) -> Response:
+            await take_turn()
+            _check_query(request.scope)
+            request.scope[HAS_GONE] = request.is_disconnected
+            handle = resolving if getattr(request.app.router, "dependencies", ()) else endpoint
+            return await _refusing(handle, await buffered(request))
+
+        return lean
+
+    def past(self, render: Render) -> ASGIApp:
+        """This route as an app: past FastAPI's layers, which cost as much as statements do.
+
+        Args:
+            render: makes the answers to what it refuses.
+        """
+        handle = self.get_route_handler()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive)
+            try:
+                response = await handle(request)
+            except AuthError as refusal:
+                response = rendered(render, request, refusal)
+            await response(scope, receive, send)
+
+        return app
+
+
+async def _refusing(handle: Handler, request: Request) -> Response:
+    """The answer, not to be stored; what FastAPI refuses is refused by us."""
+    try:
+        response = await handle(request)
+    except RequestValidationError as error:
+        refusal = refusal_of(error)
+    else:
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+    # Outside the except: FastAPI's error holds the submitted body and would go along as context.
+    raise refusal
+
+
+async def _read_in_time(request: Request, seconds: float) -> bytes:
+    try:
+        async with asyncio.timeout(seconds):
+            return await read_body(request.scope, request.receive)
+    except TimeoutError:
+        raise BodyTooSlow(request.scope) from None
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes:
@@ -152,6 +240,12 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return messages.pop() if messages else await receive()
 
     return replay
+
+
+def _check_coding(scope: Scope) -> None:
+    codings = header_values(scope, b"content-encoding")
+    if any(coding.strip().lower() != b"identity" for coding in codings):
+        raise UnsupportedMediaType
 
 
 def _check_query(scope: Scope) -> None:

@@ -32,6 +32,12 @@ NewPassword = Annotated[
     ),
 ]
 Password = Annotated[str, Field(json_schema_extra={"format": "password", "examples": [examples.PASSWORD]})]
+LinkToken = Annotated[
+    str,
+    Field(
+        description="What the link in the mail has as its `token`.", json_schema_extra={"examples": [examples.ONE_TIME]}
+    ),
+]
 Username = Annotated[str, Field(json_schema_extra={"pattern": "^[A-Za-z0-9._-]{3,32}$", "examples": ["ada"]})]
 Name = Annotated[
     str,
@@ -161,11 +167,12 @@ class Tokens(Answer):
 
     @classmethod
     def of(cls, pair: TokenPair) -> "Tokens":
+        """The tokens; an empty refresh token where the host wants none, to be left out."""
         return cls(
             access_token=pair.access_token,
             token_type="bearer",
             expires_in=pair.expires_in,
-            refresh_token=pair.refresh_token,
+            refresh_token=pair.refresh_token or "",
             refresh_expires_in=pair.refresh_expires_in,
             session_id=pair.session.id,
         )
@@ -224,3 +231,11 @@ class Health(Answer):
     model_config = shown({"status": "ok"})
 
     status: Literal["ok"] = "ok"
+
+
+class Readiness(Health):
+    """It is well. `redis` is there with `redis_url`; while it is `away`, the database counts attempts."""
+
+    model_config = shown({"status": "ok", "redis": "ok"}, {"status": "ok"})
+
+    redis: Literal["ok", "away"] = absent("ok")

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from propusk.context import Context
 from propusk.sessions.queries import list_live_sessions
-from propusk.web.cursors import make_cursor, read_cursor
+from propusk.web.cursors import cut_page, read_cursor
 from propusk.web.schemas import SessionOut, SessionPage
 
 
@@ -14,9 +14,5 @@ async def session_page(
     """Newest first; one more than asked for is read, to know whether there is a next page."""
     name = f"sessions {user_id}"
     found = await list_live_sessions(ctx, user_id, limit=limit + 1, before=read_cursor(ctx, name, cursor))
-    page = found[:limit]
-    last = (page[-1].created_at, page[-1].id) if len(found) > limit else None
-    return SessionPage(
-        items=[SessionOut.of(session, current) for session in page],
-        next_cursor=make_cursor(ctx, name, last) if last else None,
-    )
+    page, next_cursor = cut_page(ctx, name, found, limit)
+    return SessionPage(items=[SessionOut.of(session, current) for session in page], next_cursor=next_cursor)

@@ -2,14 +2,17 @@
 
 from alembic import context
 
+from propusk.db.migrations.owner import OPTION
 from propusk.db.revision import VERSION_TABLE
 
+given = context.config.attributes
 context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=context.config.attributes["metadata"],
+    connection=given["connection"],
+    target_metadata=given["metadata"],
     version_table=VERSION_TABLE,
     compare_type=True,
     render_as_batch=True,
+    **{OPTION: given["users"]},
 )
 with context.begin_transaction():
     context.run_migrations()

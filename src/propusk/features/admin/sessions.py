@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Depends
 
 from propusk.errors import CrossOrigin, Forbidden, NotFound
+from propusk.sessions.confirm import confirm_superuser
 from propusk.sessions.end import end_all_sessions
 from propusk.users.queries import find_user
 from propusk.web.context import Ctx
@@ -34,6 +35,7 @@ async def delete_user_sessions(
     principal: CurrentPrincipal, ctx: Ctx, user_id: PathId, *, keep_current: KeepCurrent = False
 ) -> Revoked:
     """End all sessions of a user."""
+    await confirm_superuser(ctx, principal)
     if await find_user(ctx, user_id) is None:
         raise NotFound
     keep = principal.session.id if keep_current and user_id == principal.user.id else None

@@ -14,13 +14,14 @@ from propusk.errors import (
     UserInUse,
     UsernameTaken,
 )
+from propusk.sessions.confirm import confirm_superuser
 from propusk.users.change import change_user
 from propusk.users.delete import delete_user
 from propusk.users.queries import find_user, list_users
 from propusk.web.answers import no_content
 from propusk.web.context import Ctx
-from propusk.web.current import SuperUser, superuser
-from propusk.web.cursors import Cursor, Limit, QueryTime, make_cursor, read_cursor
+from propusk.web.current import CurrentPrincipal, superuser
+from propusk.web.cursors import Cursor, Limit, QueryTime, cut_page, read_cursor
 from propusk.web.ids import PathId
 from propusk.web.openapi import GET, LOGIN_NEEDED, UNSAFE, refuses
 from propusk.web.route import StrictRoute
@@ -70,11 +71,8 @@ async def get_users(
         created_after=created_after,
         created_before=created_before,
     )
-    page = found[:limit]
-    last = (page[-1].created_at, page[-1].id) if len(found) > limit else None
-    return UserPage(
-        items=[UserOut.of(user) for user in page], next_cursor=make_cursor(ctx, "users", last) if last else None
-    )
+    page, next_cursor = cut_page(ctx, "users", found, limit)
+    return UserPage(items=[UserOut.of(user) for user in page], next_cursor=next_cursor)
 
 
 @router.get("/{id}", responses=refuses(*GET, *LOGIN_NEEDED, Forbidden, NotFound))
@@ -92,10 +90,11 @@ async def get_user(ctx: Ctx, user_id: PathId) -> UserOut:
         *UNSAFE, *LOGIN_NEEDED, Forbidden, CrossOrigin, NotFound, EmailTaken, UsernameTaken, LastSuperuser
     ),
 )
-async def patch_user(ctx: Ctx, admin: SuperUser, user_id: PathId, body: UserPatch) -> UserOut:
+async def patch_user(principal: CurrentPrincipal, ctx: Ctx, user_id: PathId, body: UserPatch) -> UserOut:
     """Change any field of a user. Deactivating one ends all their sessions."""
+    await confirm_superuser(ctx, principal)
     changes = body.model_dump(exclude_unset=True)
-    return UserOut.of(await change_user(ctx, user_id=user_id, changes=changes, actor_id=admin.id))
+    return UserOut.of(await change_user(ctx, user_id=user_id, changes=changes, actor_id=principal.user.id))
 
 
 @router.delete(
@@ -104,7 +103,8 @@ async def patch_user(ctx: Ctx, admin: SuperUser, user_id: PathId, body: UserPatc
     name="delete_user",
     responses=refuses(*UNSAFE, *LOGIN_NEEDED, Forbidden, CrossOrigin, NotFound, LastSuperuser, UserInUse),
 )
-async def delete_user_by_id(ctx: Ctx, admin: SuperUser, user_id: PathId) -> Response:
+async def delete_user_by_id(principal: CurrentPrincipal, ctx: Ctx, user_id: PathId) -> Response:
     """Delete a user with their sessions and personal data."""
-    await delete_user(ctx, user_id=user_id, actor_id=admin.id)
+    await confirm_superuser(ctx, principal)
+    await delete_user(ctx, user_id=user_id, actor_id=principal.user.id)
     return no_content()

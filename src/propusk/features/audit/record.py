@@ -4,8 +4,8 @@ import re
 
 from propusk.context import Context
 from propusk.crypto.secrets import new_id
-from propusk.events import Event
-from propusk.features.audit.queries import insert_event
+from propusk.events import Event, UserDeleted
+from propusk.features.audit.queries import clear_addresses, insert_event
 
 
 async def record_event(ctx: Context, event: Event) -> None:
@@ -24,6 +24,14 @@ async def record_event(ctx: Context, event: Event) -> None:
             "detail": event.detail,
         },
     )
+
+
+async def forget_addresses(ctx: Context, event: UserDeleted) -> None:
+    """Of a deleted user the bare facts stay, and no address. What somebody else did to them keeps theirs: deleting the
+    victim shall not wipe the traces of an administrator.
+    """
+    if event.user_id is not None:
+        await clear_addresses(ctx, event.user_id)
 
 
 def kind_of(event: Event) -> str:

@@ -2,14 +2,27 @@
 
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from starlette.requests import Request
 
 from propusk.web import examples
-from propusk.web.faults import refusal_of
+from propusk.web.body import is_form
+from propusk.web.faults import validated
 from propusk.web.openapi import form_or_json
 from propusk.web.route import read_fields
-from propusk.web.schemas import Body, Email, Locale, Name, NewPassword, Password, Profile, Username, shown
+from propusk.web.schemas import (
+    Answer,
+    Body,
+    Email,
+    LinkToken,
+    Locale,
+    Name,
+    NewPassword,
+    Password,
+    Profile,
+    Username,
+    shown,
+)
 
 
 class RegisterBody(Body):
@@ -30,6 +43,12 @@ class RegisterBody(Body):
     username: Username | None = None
     name: Name | None = None
     profile: Profile | None = None
+
+
+class Pending(Answer):
+    """The registration waits for its mail to be confirmed; there is no account before (`private_registration`)."""
+
+    model_config = shown({})
 
 
 class UserCreation(RegisterBody):
@@ -83,6 +102,23 @@ class PasswordChange(Body):
     new_password: NewPassword
 
 
+class EmailBody(Body):
+    """An e-mail address."""
+
+    model_config = shown({"email": "ada@example.com"})
+
+    email: Email
+
+
+class PasswordReset(Body):
+    """The token of a link in a mail, and the new password."""
+
+    model_config = shown({"token": examples.ONE_TIME, "password": "staple battery horse correct"})
+
+    token: LinkToken
+    password: NewPassword
+
+
 LOGIN_REQUEST = form_or_json(LoginBody.model_json_schema(), LoginForm.model_json_schema())
 
 
@@ -93,15 +129,8 @@ async def read_login(request: Request) -> tuple[str, str]:
         MalformedJson, UnsupportedMediaType, InvalidInput
     """
     fields = await read_fields(request)
-    is_form = request.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded")
-    try:
-        if is_form:
-            form = LoginForm.model_validate(fields)
-            return form.username, form.password
-        body = LoginBody.model_validate(fields)
-    except ValidationError as error:
-        refusal = refusal_of(error)
-    else:
-        return body.login, body.password
-    # Outside the except: pydantic's error holds the password and would go along as context.
-    raise refusal
+    if is_form(request.scope):
+        form = validated(LoginForm, fields)
+        return form.username, form.password
+    body = validated(LoginBody, fields)
+    return body.login, body.password

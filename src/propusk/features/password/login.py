@@ -2,15 +2,18 @@
 
 import asyncio
 import time
+from functools import partial
 
-from propusk.context import Context
-from propusk.db.engine import release
-from propusk.errors import AccountDisabled, AuthError, InvalidCredentials, Overloaded
+from propusk.context import Context, keep
+from propusk.db.dialect import read_alone
+from propusk.db.transactions import release
+from propusk.errors import AuthError, InvalidCredentials, Overloaded
 from propusk.events import LoginFailed, publish
-from propusk.features.password import queries
-from propusk.features.password.guess import guess
+from propusk.login.barred import barred
 from propusk.login.complete import complete_login
-from propusk.login.throttle import forgive, from_home, over_networks
+from propusk.login.throttle import check_throttle, forgive, from_home, over_networks
+from propusk.passwords import queries
+from propusk.passwords.guess import guess
 from propusk.tokens.issue import TokenPair
 from propusk.users.email_address import login_key
 from propusk.users.models import User
@@ -22,26 +25,29 @@ async def login_with_password(ctx: Context, *, login: str, password: str) -> Tok
     Unknown user, wrong password and no password are refused alike: after the same statements and one hash.
 
     Raises:
-        InvalidCredentials, AccountDisabled, TooManyRequests, Overloaded
+        InvalidCredentials, AccountDisabled, EmailNotVerified, TooManyRequests, Overloaded
     """
     started = time.monotonic()
     key = login_key(login)
-    found = await queries.find_user_and_hash(ctx, key or ("email", ""))
-    user, stored, known = found or (None, None, False)
-    # No connection is held while Argon2 runs.
-    await release(ctx.db)
-    account = _account(user, key)
-    beyond = from_home(ctx, account) if known or key is None else over_networks(ctx, account)
-    verdict, attempt = await guess(ctx, account=account, beyond=beyond, stored=stored, password=password)
+    with ctx.passwords.expecting(ctx.client.network):
+        await read_alone(ctx.db)
+        found = await queries.find_user_and_hash(ctx, key or ("email", ""))
+        user, stored, known = found or (None, None, False)
+        # No connection is held while Argon2 runs.
+        await release(ctx.db)
+        account = _account(user, key)
+        beyond = from_home(ctx, account) if known or key is None else over_networks(ctx, account)
+        attempt = await check_throttle(ctx, account=account, beyond=beyond)
+    verdict = await guess(ctx, attempt, stored=stored, password=password)
     if user is None or stored is None or not verdict.ok:
         raise await _refuse(ctx, user, InvalidCredentials(), started)
-    if not user.is_active:
-        raise await _refuse(ctx, user, AccountDisabled(), started)
+    if (refusal := barred(ctx, user)) is not None:
+        raise await _refuse(ctx, user, refusal, started)
     rehashed = await _rehash(ctx, password) if verdict.rehash else None
     await forgive(ctx, attempt)
     pair = await complete_login(ctx, user, methods=("pwd",))
     if rehashed is not None:
-        # Lost only against a new password: then the session epoch has moved, and this login is dead anyway.
+        # Lost only against another login that did the same: a new password would have refused this one.
         await queries.claim_hash(ctx, user.id, old=stored, new=rehashed)
     return pair
 
@@ -57,7 +63,8 @@ async def _refuse(ctx: Context, user: User | None, refusal: AuthError, started: 
     # The wait comes before the first write, or it would hold a connection, and on SQLite every other writer.
     floor = ctx.settings.login_floor.total_seconds()
     await asyncio.sleep(max(0.0, started + floor - time.monotonic()))
-    await publish(ctx, LoginFailed(user_id=user.id if user else None, detail=refusal.code))
+    event = LoginFailed(user_id=user.id if user else None, detail=refusal.code)
+    await keep(ctx, partial(publish, event=event))
     return refusal
 
 

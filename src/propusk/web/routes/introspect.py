@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -14,12 +14,13 @@ from propusk.context import Context
 from propusk.errors import InvalidClient
 from propusk.sessions.models import is_live
 from propusk.sessions.queries import find_session
+from propusk.tokens.issue import with_own_claims
 from propusk.tokens.refresh_token import is_authentic, parse_refresh_token
 from propusk.web import examples
 from propusk.web.bearer import read_basic
 from propusk.web.context import Ctx, auth_of
 from propusk.web.current import CLIENT
-from propusk.web.faults import refusal_of
+from propusk.web.faults import validated
 from propusk.web.openapi import UNSAFE, form_or_json, refuses
 from propusk.web.route import StrictRoute, accepts_form, read_fields
 from propusk.web.schemas import Introspection, shown
@@ -52,13 +53,7 @@ async def post_introspect(request: Request, ctx: Ctx, _client: Annotated[None, D
 
 
 async def _read_token(request: Request) -> str:
-    fields = await read_fields(request)
-    try:
-        return IntrospectionBody.model_validate(fields).token
-    except ValidationError as error:
-        refusal = refusal_of(error)
-    # Outside the except: pydantic's error holds the token and would go along as context.
-    raise refusal
+    return validated(IntrospectionBody, await read_fields(request)).token
 
 
 def _check_client(request: Request, clients: Sequence[str]) -> None:
@@ -84,7 +79,7 @@ async def _access_claims(request: Request, ctx: Context, token: str) -> dict[str
     principal = await auth.live.get(claims.session_id, ctx.now) if claims is not None else None
     if claims is None or principal is None or principal.user.id != claims.user_id:
         return None
-    return {
+    said = {
         "token_type": "access_token",
         "iss": ctx.settings.public_url,
         "aud": ctx.settings.token_audience,
@@ -95,6 +90,8 @@ async def _access_claims(request: Request, ctx: Context, token: str) -> dict[str
         "iat": claims.issued_at,
         "exp": claims.expires_at,
     }
+    # The host's as they are now, not as they were when the token was issued.
+    return with_own_claims(ctx, principal.unshared().user, said)
 
 
 async def _refresh_claims(ctx: Context, token: str) -> dict[str, Any] | None:

@@ -7,9 +7,10 @@ from starlette.responses import HTMLResponse, Response
 
 from propusk import errors
 from propusk.errors import AuthError, NotFound
-from propusk.web.edge import InternalError
+from propusk.web.problems import InternalError
 
 router = APIRouter(include_in_schema=False)
+problems = APIRouter(include_in_schema=False)
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -31,6 +32,11 @@ _HOME = """<p>Authentication and user management: accounts, sessions and tokens 
 </ul>"""
 
 
+def plain_page(title: str, body: str) -> str:
+    """A page without any looks. Both are HTML: what is text must be escaped before."""
+    return _PAGE.format(title=title, body=body)
+
+
 def refusal_classes() -> dict[str, type[AuthError]]:
     """Every refusal by its code."""
     found: dict[str, type[AuthError]] = {InternalError.code: InternalError}
@@ -43,14 +49,14 @@ def refusal_classes() -> dict[str, type[AuthError]]:
 @router.get("/")
 async def get_home() -> Response:
     """What this is."""
-    return HTMLResponse(_PAGE.format(title="Propusk", body=_HOME))
+    return HTMLResponse(plain_page("Propusk", _HOME))
 
 
-@router.get("/problems/{code}")
+@problems.get("/problems/{code}")
 async def get_problem(code: str) -> Response:
     """What a problem document's `type` points at."""
     refusal = refusal_classes().get(code)
     if refusal is None:
         raise NotFound
     body = f"<p>{refusal.status} <code>{escape(code)}</code></p>\n<p>{escape(refusal.detail)}</p>"
-    return HTMLResponse(_PAGE.format(title=escape(refusal.title), body=body))
+    return HTMLResponse(plain_page(escape(refusal.title), body))

@@ -1,0 +1,103 @@
+"""Counting in one statement, in the words of each database: upserts whose rows are locked in one order everywhere."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Table, TextClause, bindparam, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from propusk.db.dialect import server_name
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def count_hits(
+    connection: AsyncConnection, counters: Table, hits: Sequence[tuple[bytes, datetime]], now: datetime
+) -> dict[bytes, tuple[int, datetime]]:
+    """Count one more for each key, atomically; a window that has passed starts anew.
+
+    Args:
+        hits: key and, should its window start now, when that window would end.
+    Returns:
+        for each key the count with this hit and the end of its window.
+    """
+    # In one order everywhere, or two who count the same keys could wait for each other.
+    values: dict[str, Any] = {"now": now}
+    for n, (key, end) in enumerate(sorted(hits)):
+        values |= {f"key{n}": key, f"count{n}": 1, f"end{n}": end}
+    name = server_name(connection)
+    rows = await connection.execute(_count_text(name, counters, len(hits)), values)
+    if name == "mysql":
+        # MySQL knows no RETURNING; within the transaction nobody else has counted since.
+        c = counters.c
+        rows = await connection.execute(select(c.key, c.count, c.resets_at).where(c.key.in_([k for k, _ in hits])))
+    return {bytes(key): (count, end) for key, count, end in rows}
+
+
+async def uncount_hits(connection: AsyncConnection, counters: Table, taken: Mapping[bytes, int], now: datetime) -> None:
+    """Take so much off the count of each key, but no more than there is; a window that has passed stays as it is.
+
+    One statement, as it takes one trip and locks the rows in the order it names them, which an UPDATE does not. The
+    price is a row for a key that was never counted. Its window ended long ago, so it is the same as none.
+    """
+    values: dict[str, Any] = {"now": now}
+    for n, (key, count) in enumerate(sorted(taken.items())):
+        values |= {f"key{n}": key, f"count{n}": count, f"end{n}": _LONG_AGO}
+    await connection.execute(_uncount_text(server_name(connection), counters, len(taken)), values)
+
+
+@lru_cache
+def _count_text(dialect: str, counters: Table, size: int) -> Any:
+    """The upsert in the dialect's own words: SQLAlchemy would compile an INSERT of several rows anew each time."""
+    if dialect in ("mysql", "mariadb"):
+        # Both assign from left to right, so the count must look at the end of the window before it moves.
+        act = (
+            "`count` = IF(resets_at <= :now, 1, `count` + 1),"
+            " resets_at = IF(resets_at <= :now, VALUES(resets_at), resets_at)"
+            + (" RETURNING `key`, `count`, resets_at" if dialect == "mariadb" else "")
+        )
+    else:
+        act = (
+            "count = CASE WHEN c.resets_at <= :now THEN 1 ELSE c.count + 1 END,"
+            " resets_at = CASE WHEN c.resets_at <= :now THEN excluded.resets_at ELSE c.resets_at END"
+            " RETURNING key, count, resets_at"
+        )
+    statement = _upsert(dialect, counters, size, act)
+    if dialect == "mysql":
+        return statement
+    return statement.columns(counters.c.key, counters.c.count, counters.c.resets_at)
+
+
+@lru_cache
+def _uncount_text(dialect: str, counters: Table, size: int) -> Any:
+    """What would be inserted says how much to take off."""
+    if dialect in ("mysql", "mariadb"):
+        return _upsert(
+            dialect,
+            counters,
+            size,
+            "`count` = IF(resets_at <= :now, `count`, IF(`count` > VALUES(`count`), `count` - VALUES(`count`), 0))",
+        )
+    return _upsert(
+        dialect,
+        counters,
+        size,
+        "count = CASE WHEN c.resets_at <= :now THEN c.count"
+        " WHEN c.count > excluded.count THEN c.count - excluded.count ELSE 0 END",
+    )
+
+
+def _upsert(dialect: str, counters: Table, size: int, act: str) -> TextClause:
+    """Insert rows of `:key0`, `:count0`, `:end0` and so on; do `act` to those that are there."""
+    rows = ", ".join(f"(:key{n}, :count{n}, :end{n})" for n in range(size))
+    if dialect in ("mysql", "mariadb"):
+        columns, clash = "(`key`, `count`, resets_at)", "ON DUPLICATE KEY UPDATE"
+    else:
+        columns, clash = "AS c (key, count, resets_at)", "ON CONFLICT (key) DO UPDATE SET"
+    types = {"now": counters.c.resets_at.type}
+    for n in range(size):
+        types |= {f"key{n}": counters.c.key.type, f"count{n}": counters.c.count.type, f"end{n}": types["now"]}
+    sql = ("INSERT INTO", counters.name, columns, "VALUES", rows, clash, act)
+    return text(" ".join(sql)).bindparams(*(bindparam(name, type_=kind) for name, kind in types.items()))

@@ -1,0 +1,1 @@
+"""Single-use tokens, by purpose: what the links in our mails carry."""

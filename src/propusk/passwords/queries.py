@@ -1,0 +1,71 @@
+"""SQL about passwords, one statement a function."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, bindparam, delete, insert, select, update
+
+from propusk.context import Context
+from propusk.db.dialect import changed, read
+from propusk.db.schema import Tables, prepared
+from propusk.sessions.queries import KNOWN_NETWORK, knows_network
+from propusk.users.models import User
+
+
+async def find_user_and_hash(ctx: Context, key: tuple[str, str]) -> tuple[User, str | None, bool] | None:
+    """The user of a login, their password hash, and whether they had a session from the client's network lately.
+
+    Args:
+        key: `("email", key)` or `("username", key)`, normalised.
+    """
+    statement = _by_email(ctx.tables) if key[0] == "email" else _by_username(ctx.tables)
+    values = {"key": key[1], "network": ctx.client.network, "since": ctx.now - KNOWN_NETWORK}
+    row = (await read(ctx.db, statement, values)).first()
+    return (User(*row[:-2]), row[-2], bool(row[-1])) if row is not None else None
+
+
+@prepared
+def _by_email(tables: Tables) -> Select[Any]:
+    return _with_hash(tables).where(tables.users.c.email_key == bindparam("key"))
+
+
+@prepared
+def _by_username(tables: Tables) -> Select[Any]:
+    return _with_hash(tables).where(tables.users.c.username_key == bindparam("key"))
+
+
+def _with_hash(tables: Tables) -> Select[Any]:
+    u, p = tables.users, tables.passwords
+    return select(*u.c, p.c.hash, knows_network(tables)).select_from(u.outerjoin(p, p.c.user_id == u.c.id))
+
+
+async def find_hash(ctx: Context, user_id: UUID) -> str | None:
+    """The password hash of a user, if they have one."""
+    p = ctx.tables.passwords.c
+    hashed: str | None = (await read(ctx.db, select(p.hash).where(p.user_id == user_id))).scalar_one_or_none()
+    return hashed
+
+
+async def insert_hash(ctx: Context, user_id: UUID, hashed: str) -> None:
+    """The first password of a user."""
+    await changed(ctx.db, insert(ctx.tables.passwords).values(user_id=user_id, hash=hashed, changed_at=ctx.now))
+
+
+async def claim_hash(ctx: Context, user_id: UUID, *, old: str, new: str) -> bool:
+    """Replace a password hash that is still `old`; False when it was changed meanwhile."""
+    p = ctx.tables.passwords
+    statement = update(p).where(p.c.user_id == user_id, p.c.hash == old).values(hash=new, changed_at=ctx.now)
+    return await changed(ctx.db, statement) == 1
+
+
+async def replace_hash(ctx: Context, user_id: UUID, hashed: str) -> None:
+    """Set a password, whatever was there."""
+    p = ctx.tables.passwords
+    if await changed(ctx.db, update(p).where(p.c.user_id == user_id).values(hash=hashed, changed_at=ctx.now)) == 0:
+        await insert_hash(ctx, user_id, hashed)
+
+
+async def delete_hash(ctx: Context, user_id: UUID) -> None:
+    """Leave a user without a password."""
+    p = ctx.tables.passwords
+    await changed(ctx.db, delete(p).where(p.c.user_id == user_id))
