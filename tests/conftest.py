@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 from sqlalchemy import delete, insert
 
 from propusk.auth import Auth
@@ -14,25 +16,42 @@ from propusk.crypto.keyring import generate_key
 from propusk.db.migrate import upgrade
 from propusk.server import create_app
 from propusk.settings import Algorithm
+from propusk.testing import MemoryMailer
 from tests.backends import NAMES, Backend, drop_backend, is_reachable, make_backend
 from tests.kit import FakeClock, House, SeededEntropy, make_settings
 
+pytest_plugins = ["pytester"]  # runs the project of a host, in tests/testing
+
 MakeHouse = Callable[..., Awaitable[House]]
 REQUIRED = os.environ.get("CI") == "true"
+
+# An example that took long says that the machine was busy, and no more.
+examples.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--db", default=",".join(NAMES), help="Databases to run on, by commas.")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "delivery: installs what users get; `make delivery` runs these")
+    config.addinivalue_line("markers", "one_database: no database makes a difference: run on the first of --db alone")
+    config.addinivalue_line("markers", "also_on(name): run on this as well, whatever --db says")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         names = metafunc.config.getoption("--db").split(",")
+        if metafunc.definition.get_closest_marker("one_database") is not None:
+            names = names[:1]
+        also = [str(mark.args[0]) for mark in metafunc.definition.iter_markers("also_on")]
+        names = list(dict.fromkeys([*names, *also]))
         metafunc.parametrize("backend", names, indirect=True, scope="session")
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    missing = [name for name in config.getoption("--db").split(",") if not is_reachable(name)]
+    missing = [name for name in (*config.getoption("--db").split(","), "redis") if not is_reachable(name)]
     if missing:
         terminalreporter.section("databases that were not reached")
         terminalreporter.line(", ".join(missing))
@@ -77,11 +96,14 @@ async def make_house(backend: Backend, signing_key_file: Path, tmp_path: Path) -
     async def make(**overrides: Any) -> House:
         clock = overrides.pop("clock", None) or FakeClock()
         entropy = SeededEntropy(f"zq7canary {len(houses)}")
-        settings = make_settings(backend.url, tmp_path, **({"signing_key_file": signing_key_file} | overrides))
-        app = create_app(settings, clock=clock, entropy=entropy)
-        house = House(app, app.state.propusk, clock)
+        usual = {"signing_key_file": signing_key_file, "redis_url": backend.redis_url}
+        settings = make_settings(backend.url, tmp_path, **(usual | overrides))
+        mailer = MemoryMailer()
+        app = create_app(settings, clock=clock, entropy=entropy, mailer=mailer)
+        house = House(app, app.state.propusk, clock, mailer)
         if not houses:
-            await _empty(house.auth)
+            await empty(house.auth)
+            backend.empty_redis()
         houses.append(house)
         await house.auth.start()
         return house
@@ -97,7 +119,8 @@ async def house(make_house: MakeHouse) -> House:
     return await make_house()
 
 
-async def _empty(auth: Auth) -> None:
+async def empty(auth: Auth) -> None:
+    """Leave nothing of what other tests wrote."""
     async with auth.engine.begin() as connection:
         for table in reversed(auth.tables.metadata.sorted_tables):
             await connection.execute(delete(table))

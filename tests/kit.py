@@ -1,10 +1,13 @@
 """The words of the tests: a house is the real app, a clock to move, and people who register and log in."""
 
+import asyncio
 import hashlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from inspect import isawaitable
 from typing import Any
 
 import httpx
@@ -12,28 +15,33 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from propusk.auth import Auth
-from propusk.context import Context
-from propusk.settings import LimitSettings, PasswordSettings, Settings
+from propusk.settings import Settings
+from propusk.testing import CapturedMail, Clock, Kit, MemoryMailer, limits, settings_for_tests
+from propusk.testing.settings import CHEAP
+
+__all__ = [
+    "CHEAP", "MANY", "PASSWORD", "SECRET_KEY", "FakeClock", "House", "Person", "SeededEntropy", "limits",
+    "make_settings", "of_requests", "until",
+]  # fmt: skip
 
 PASSWORD = "zq7canary old horse"
 """Every secret of the tests has this marker in it, so that a leak can be searched for."""
 SECRET_KEY = "zq7canary-Kq2vV9x4LrT8mB1nW6yZ3cD5eF7gH0jP"
-CHEAP = PasswordSettings(memory_kib=8, iterations=1)
 MANY = timedelta(days=1)
 
 
-class FakeClock:
-    """A clock that stands until it is moved."""
+class FakeClock(Clock):
+    """A clock that begins at the same moment in every run, and stands until it is moved."""
 
     def __init__(self) -> None:
-        self.now = datetime(2026, 11, 21, 9, 30, 0, 123456, tzinfo=UTC)
+        super().__init__(datetime(2026, 11, 21, 9, 30, 0, 123456, tzinfo=UTC))
 
     def __call__(self) -> datetime:
         return self.now
 
     def tick(self, **span: float) -> None:
         """Move on: `tick(days=31)`."""
-        self.now += timedelta(**span)
+        self.forward(**span)
 
 
 class SeededEntropy:
@@ -48,34 +56,26 @@ class SeededEntropy:
         return hashlib.shake_256(f"{self._seed} {self._drawn}".encode()).digest(size)
 
 
-def no_limits() -> LimitSettings:
-    """Limits that no test meets by accident."""
-    limit = "1000000/1d"
-    return LimitSettings(
-        login_pair=limit,  # type: ignore[arg-type]
-        login_account=limit,  # type: ignore[arg-type]
-        login_network=limit,  # type: ignore[arg-type]
-        register=limit,  # type: ignore[arg-type]
-        refresh=limit,  # type: ignore[arg-type]
-    )
-
-
-def limits(**chosen: str) -> LimitSettings:
-    """Some limits in the words of the settings, the others out of the way: `limits(register="2/1h")`."""
-    everything = dict.fromkeys(("login_pair", "login_account", "login_network", "register", "refresh"), "1000000/1d")
-    return LimitSettings(**(everything | chosen))  # type: ignore[arg-type]
-
-
 def make_settings(url: str, data_dir: Any, **overrides: Any) -> Settings:
-    """Settings for a test: cheap hashing, no limits in the way, unless the test says otherwise."""
+    """Settings for a test, on this database."""
     values: dict[str, Any] = {
         "database_url": SecretStr(url),
-        "data_dir": data_dir,
         "secret_key": [SecretStr(SECRET_KEY)],
-        "password": CHEAP,
-        "limits": no_limits(),
+        "jobs_inline": True,
     }
-    return Settings(**(values | overrides))
+    return settings_for_tests(data_dir, **(values | overrides))
+
+
+async def until(holds: Callable[[], Any], *, within: float = 60) -> None:
+    """Wait until it is so. The limit is for what never comes: how long it takes is the machine's affair."""
+    async with asyncio.timeout(within):
+        while not (await found if isawaitable(found := holds()) else found):
+            await asyncio.sleep(0.01)
+
+
+def of_requests(statements: list[str]) -> list[str]:
+    """Without what a process reads by itself from time to time, whatever is asked of it: its keys."""
+    return [text for text in statements if "signing_keys" not in text]
 
 
 @dataclass
@@ -135,18 +135,18 @@ class House:
     app: FastAPI
     auth: Auth
     clock: FakeClock
+    mailer: MemoryMailer = field(default_factory=MemoryMailer)
+    kit: Kit = field(init=False)
     client: httpx.AsyncClient = field(init=False)
-    _clients: list[httpx.AsyncClient] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.kit = Kit(self.app)
         self.client = self.new_client()
 
     def new_client(self, address: str = "198.51.100.7", **options: Any) -> httpx.AsyncClient:
         """A client with a cookie jar of its own, at this address."""
-        transport = httpx.ASGITransport(self.app, client=(address, 50000), raise_app_exceptions=False)
-        client = httpx.AsyncClient(transport=transport, base_url=self.auth.settings.public_url, **options)
-        self._clients.append(client)
-        return client
+        options = {"base_url": self.auth.settings.public_url, **options}
+        return self.kit.stranger(address, raise_app_exceptions=False, **options)
 
     async def register(self, email: str = "ada@example.com", password: str = PASSWORD, **fields: Any) -> Person:
         """Make an account and log in."""
@@ -166,21 +166,29 @@ class House:
 
     async def superuser(self, email: str = "root@example.com", password: str = PASSWORD) -> Person:
         """A superuser, made as the command line does it, and logged in."""
-        from propusk.features.password.register import create_user_with_password
-
-        async def make(ctx: Context) -> None:
-            fields = {"email": email, "is_superuser": True, "is_verified": True}
-            await create_user_with_password(ctx, actor=None, password=password, **fields)
-
-        await self.do(make)
+        await self.kit.user(email, password=password, is_superuser=True)
         return await self.log_in(email, password)
 
     async def do(self, act: Any) -> Any:
         """Run a use case in a transaction, as a command would."""
-        async with self.auth.sessions() as db:
-            result = await act(self.auth.context(db, await self.auth.keys.current()))
-            await db.commit()
-        return result
+        async with self.auth.transaction() as ctx:
+            return await act(ctx)
+
+    async def mails(self, to: str | None = None) -> list[CapturedMail]:
+        """The mails that went out so far, those that are due now included; oldest first."""
+        await self.kit.run_jobs()
+        return list(await self.kit.mails.all(to=to))
+
+    async def last_mail(self, to: str) -> CapturedMail:
+        """The newest mail to this address."""
+        await self.kit.run_jobs()
+        return await self.kit.mails.last(to=to)
+
+    async def last_token(self, to: str) -> str:
+        """The token in the link of the newest mail to this address that has one."""
+        links = [link for mail in await self.mails(to) for link in re.findall(r"\?token=(\S+)", mail.text)]
+        assert links, f"no link to {to}"
+        return str(links[-1])
 
     async def rows(self, table: str, **where: Any) -> list[Mapping[str, Any]]:
         """What the database holds: rows of one of our tables."""
@@ -197,7 +205,8 @@ class House:
         from sqlalchemy import event
 
         seen: list[str] = []
-        engines = [self.auth.engine.sync_engine, self.auth._counter_engine.sync_engine]
+        all_of = self.auth._engines
+        engines = [engine.sync_engine for engine in (all_of.main, all_of.counters, all_of.reader)]
 
         def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
             seen.append(statement)
@@ -211,6 +220,4 @@ class House:
                 event.remove(engine, "before_cursor_execute", note)
 
     async def close(self) -> None:
-        for client in self._clients:
-            await client.aclose()
-        await self.auth.close()
+        await self.kit.close()

@@ -1,5 +1,6 @@
 """Requests as bytes, past every nicety of a client: paths and headers as an attacker writes them."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -45,12 +46,14 @@ async def ask(
     headers: Headers = (),
     body: bytes | Iterable[bytes] = b"",
     http_version: str = "1.1",
+    client: str = "198.51.100.7",
 ) -> Answer:
     """Send a request as uvicorn would hand it on.
 
     Args:
         target: path and query as they stand in the request line.
         body: all of it, or its pieces as they arrive.
+        client: the address at the other end of the socket.
     """
     raw, _, query = target.partition("?")
     pairs = [(k.lower().encode(), v.encode()) for k, v in headers.items()] if isinstance(headers, Mapping) else headers
@@ -65,19 +68,24 @@ async def ask(
         "query_string": query.encode(),
         "root_path": "",
         "headers": [(b"host", b"127.0.0.1:8000"), *pairs],
-        "client": ("198.51.100.7", 50000),
+        "client": (client, 50000),
         "server": ("127.0.0.1", 8000),
     }
     incoming = _messages([body] if isinstance(body, bytes) else body)
     sent: list[Message] = []
+    answered = asyncio.Event()
 
     async def receive() -> Message:
-        return next(incoming)
+        for message in incoming:
+            return message
+        await answered.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         sent.append(message)
 
     await app(scope, receive, send)
+    answered.set()
     return Answer(
         sent[0]["status"],
         [(key.decode(), value.decode()) for key, value in sent[0]["headers"]],
@@ -90,5 +98,3 @@ def _messages(pieces: Iterable[bytes]) -> Iterator[Message]:
     for piece in pieces:
         yield {"type": "http.request", "body": piece, "more_body": True}
     yield {"type": "http.request", "body": b"", "more_body": False}
-    while True:
-        yield {"type": "http.disconnect"}

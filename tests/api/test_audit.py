@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from propusk.events import Event
 from propusk.features.audit.record import kind_of
 from tests.conftest import MakeHouse
@@ -50,7 +52,8 @@ async def test_every_event_of_a_life_is_a_row_with_its_actor(house: House) -> No
         assert answer.status_code < 300 or kind == "password_refused", (kind, answer.text)
         assert rows, kind
         assert detail in [row["detail"] for row in rows], kind
-        assert {row["ip"] for row in rows} == {"198.51.100.7"}, kind
+        # She is deleted in the end, and with her the addresses of what she did herself.
+        assert {row["ip"] for row in rows} == {None if actor_id == me else "198.51.100.7"}, kind
         assert {row["outcome"] for row in rows} == {"failure" if kind == "password_refused" else "success"}, kind
         assert {row["at"] for row in rows} == {house.clock.now}, kind
 
@@ -99,6 +102,26 @@ async def test_a_password_change_is_a_row(house: House) -> None:
 
     assert str(row["user_id"]) == str(row["actor_id"]) == ada.id
     assert str(row["session_id"]) == ada.tokens["session_id"]
+
+
+@pytest.mark.parametrize("by", ["herself", "a superuser"])
+async def test_the_addresses_of_a_deleted_user_are_gone(house: House, by: str) -> None:
+    root, ada, eve = await house.superuser(), await house.register(), await house.register("eve@example.com")
+    await root.patch(f"/users/{ada.id}", {"is_superuser": True})
+    await ada.patch(f"/users/{eve.id}", {"name": "Eve"})
+    await house.new_client("203.0.113.9").post("/auth/login", json={"login": ada.email, "password": WRONG})
+    nowhere = [row for row in await trail(house) if row["ip"] is None]
+
+    if by == "herself":
+        await ada.delete("/users/me", {"password": PASSWORD})
+    else:
+        await root.delete(f"/users/{ada.id}")
+
+    hers, rows = UUID(ada.id), await trail(house)
+    gone = [row for row in rows if row["ip"] is None and row not in nowhere]
+    assert {row["kind"] for row in gone} >= {"user_registered", "logged_in", "login_failed", "user_updated"}
+    assert gone == [row for row in rows if row["actor_id"] == hers or (row["user_id"], row["actor_id"]) == (hers, None)]
+    assert ("user_deleted" in {row["kind"] for row in gone}) == (by == "herself"), "an administrator's own is kept"
 
 
 async def test_a_refused_request_leaves_no_row(make_house: MakeHouse) -> None:

@@ -9,6 +9,8 @@ from tests.api.test_keys import keys_by, no_published_keys
 from tests.conftest import MakeHouse
 from tests.kit import PASSWORD, House
 
+pytestmark = pytest.mark.one_database
+
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from base64 import b64encode
 from pathlib import Path
 
@@ -30,6 +31,9 @@ async def tour(house: House) -> list[str]:
     handed += browser.cookies.values()
     await fail(house, ada)
     await ada.post("/users/me/password", {"current_password": PASSWORD, "new_password": OTHER})
+    handed += await links(house)
+    assert (await house.client.post("/auth/reset-password", json={"token": handed[-1], "password": OTHER})).is_success
+    handed += await follow_links(house, ada)
     created = await root.post("/users", {"email": "grace@example.com", "password": OTHER})
     path = f"/users/{created.json()['id']}"
     for answer in (
@@ -52,6 +56,27 @@ async def tour(house: House) -> list[str]:
     return [str(value) for value in handed if isinstance(value, str) and len(value) > 40]
 
 
+async def links(house: House) -> list[str]:
+    """Somebody registers and forgets; returns the tokens in their mails, the newest last."""
+    await house.register("lin@example.com")
+    await house.mails()
+    await house.client.post("/auth/forgot-password", json={"email": "lin@example.com"})
+    texts = [mail.text for mail in await house.mails("lin@example.com")]
+    return [token for text in texts for token in re.findall(r"\?token=(\S+)", text)]
+
+
+async def follow_links(house: House, ada: Person) -> list[str]:
+    """Verify and change the address; returns the tokens of the links. (httpx would log the address of a page.)"""
+    handed = [await house.last_token(ada.email)]
+    assert (await house.client.post("/auth/verify", json={"token": handed[0]})).status_code == 200
+    house.clock.tick(seconds=1)
+    answer = await ada.post("/users/me/email", {"new_email": "ada@example.org", "password": OTHER})
+    assert answer.status_code == 202
+    handed += [await house.last_token("ada@example.org"), await house.last_token(ada.email)]
+    assert (await house.client.post("/auth/confirm-email", json={"token": handed[1]})).status_code == 200
+    return handed
+
+
 async def fail(house: House, ada: Person) -> None:
     """Each way of being refused with a secret in hand."""
     for method, path, body in (
@@ -63,6 +88,13 @@ async def fail(house: House, ada: Person) -> None:
         ("POST", "/auth/refresh", {"refresh_token": WRONG}),
         ("POST", "/auth/logout", {"refresh_token": WRONG}),
         ("POST", "/auth/introspect", {"token": WRONG}),
+        ("POST", "/auth/forgot-password", {"email": f"{CANARY}@"}),
+        ("POST", "/auth/reset-password", {"token": WRONG, "password": WRONG}),
+        ("POST", "/auth/request-verify-token", {"email": f"{CANARY}@"}),
+        ("POST", "/auth/verify", {"token": WRONG}),
+        ("POST", "/auth/confirm-email", {"token": WRONG}),
+        ("POST", "/auth/undo-email", {"token": WRONG}),
+        ("POST", "/users/me/email", {"new_email": f"{CANARY}@", "password": WRONG}),
         ("POST", "/users/me/password", {"current_password": WRONG, "new_password": OTHER}),
         ("DELETE", "/users/me", {"password": WRONG}),
         ("POST", "/users/me/delete", {"password": [WRONG]}),

@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import delete, text
 
+from propusk.assemble import assemble
 from propusk.auth import Auth
 from propusk.context import Context
 from propusk.crypto.keyfiles import read_keys
@@ -256,7 +257,7 @@ async def test_t57_a_bad_key_file_stops_the_start(backend: Backend, tmp_path: Pa
     path.touch(0o600)
     path.write_bytes(content)
     with pytest.raises(KeyFileError, match=r"keys\.pem"):
-        Auth(make_settings(backend.url, tmp_path, signing_key_file=path), [], clock=None, entropy=bytes)
+        assemble(make_settings(backend.url, tmp_path, signing_key_file=path), [])
 
 
 class Stopwatch:
@@ -274,7 +275,7 @@ def keys_by(house: House, watch: Callable[[], float] = time.monotonic) -> Keys:
     auth = house.auth
     right = auth._keep_clock_right
     return Keys(
-        *(auth.settings, auth.keys._ring.secrets, (), auth.tables, auth.sessions, auth.clock),
+        *(auth.settings, auth.keys._ring.secrets, (), auth.tables, auth._engines.unhindered, auth.sessions, auth.clock),
         keep_clock_right=right,
         monotonic=watch,
     )
@@ -359,6 +360,40 @@ async def test_t57_a_key_file_that_breaks_while_the_house_runs_stops_nothing(
     path.write_bytes(new.pem + whole)
     watch.seconds += 11
     assert set(await published(house)) == {old, new.kid}
+
+
+@pytest.mark.parametrize("content", [None, b"", "another algorithm"])
+async def test_t57_a_generated_key_file_that_is_lost_while_the_house_runs_is_not_made_anew(
+    make_house: MakeHouse, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes | str | None
+) -> None:
+    house = await make_house(signing_key_file=None)
+    path = tmp_path / "signing_keys.pem"
+    ada = await house.register()
+    old = kid_of(ada.tokens["access_token"])
+    watch = with_stopwatch(house)
+    assert await ada.is_in()
+    whole = path.read_bytes()
+
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else generate_key(Algorithm.ES256).pem)
+    left = path.read_bytes() if path.exists() else None
+    for _ in range(3):
+        watch.seconds += 11
+        assert (await ada.refresh()).status_code == 200
+    with pytest.raises(KeyFileError, match=str(path)):
+        await house.do(rotate_keys)
+
+    assert kid_of(ada.tokens["access_token"]) == old
+    assert await published(house) == [old]
+    assert (path.read_bytes() if path.exists() else None) == left, "what an operator may put back is not overtaken"
+    assert caplog.text.count("the key file cannot be used, so the keys from before sign on") == 1
+    path.touch(0o600)
+    path.write_bytes(whole)
+    watch.seconds += 11
+    assert await ada.is_in()
+    await rotate(house)
 
 
 async def test_t57_a_key_that_was_revoked_is_refused_though_the_key_file_is_broken(
@@ -496,7 +531,7 @@ async def test_of_two_nodes_that_start_at_once_with_different_secret_keys_one_is
     def node(name: str) -> Auth:
         key = SecretStr(f"zq7canary-{name}-0123456789-0123456789")
         settings = make_settings(backend.url, tmp_path, secret_key=[key], signing_key_file=signing_key_file)
-        return Auth(settings, [], clock=FakeClock(), entropy=SeededEntropy(name))
+        return assemble(settings, [], clock=FakeClock(), entropy=SeededEntropy(name))
 
     tables = house.auth.tables
     nodes = [node("one"), node("two")]

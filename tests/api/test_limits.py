@@ -10,7 +10,7 @@ import pytest
 
 from propusk.settings import PasswordSettings
 from tests.conftest import MakeHouse
-from tests.kit import PASSWORD, House, limits
+from tests.kit import PASSWORD, House, limits, of_requests, until
 
 WRONG = "zq7canary wrong horse"
 
@@ -23,14 +23,16 @@ async def attempt(client: httpx.AsyncClient, name: str, password: str = WRONG, *
 async def test_t04_a_burst_cannot_outrun_the_limit(make_house: MakeHouse) -> None:
     house = await make_house(limits=limits(login_pair="10/15m"))
     await house.register()
-    clients = [house.new_client("203.0.113.9") for _ in range(200)]
+    clients = [house.new_client("203.0.113.9") for _ in range(100)]
     before = house.auth.passwords.calls
 
     wrong = [attempt(client, "ada@example.com") for client in clients[:-1]]
     answers = await asyncio.gather(*wrong, attempt(clients[-1], "ada@example.com", PASSWORD))
 
-    assert house.auth.passwords.calls - before <= 10
-    assert sorted(answers) == [401] * 10 + [429] * 190
+    assert house.auth.passwords.calls - before == 10
+    # Some find no place in the queue of hashes, and are not even counted.
+    assert answers.count(401) == 10
+    assert set(answers) <= {401, 429, 503}
 
 
 async def test_t04_a_burst_over_many_names_cannot_outrun_the_limit_of_its_network(make_house: MakeHouse) -> None:
@@ -297,8 +299,10 @@ async def test_t09_a_full_queue_answers_at_once_and_one_network_cannot_fill_it(h
         await asyncio.sleep(0)
         flooder, other = house.new_client("203.0.113.9"), house.new_client("192.0.2.1")
 
-        refused = await flooder.post("/auth/login", json={"login": "ada@example.com", "password": PASSWORD})
+        with house.statements() as asked:
+            refused = await flooder.post("/auth/login", json={"login": "ada@example.com", "password": PASSWORD})
         assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert of_requests(asked) == [], "a flood costs the database nothing"
         assert int(refused.headers["retry-after"]) >= 1
         # Others still find a place, and what does not hash does not wait.
         waiting = asyncio.create_task(attempt(other, "ada@example.com", PASSWORD))
@@ -371,8 +375,10 @@ async def test_a_login_that_waits_for_its_hash_holds_no_connection(make_house: M
     held = hold_the_threads(house, release)
     try:
         waiting = [asyncio.create_task(attempt(house.client, f"u{n}@example.com")) for n in range(30)]
-        await asyncio.sleep(0.5)
-        assert (await asyncio.wait_for(ada.get("/auth/sessions"), 3)).status_code == 200
+        pool = house.auth.passwords._pool
+        await until(lambda: pool._waiting.total() == len(waiting))
+        assert (await ada.get("/auth/sessions")).status_code == 200
+        assert not any(task.done() for task in waiting)
     finally:
         release.set()
     assert set(await asyncio.gather(*waiting)) == {401}

@@ -10,17 +10,26 @@ from propusk.web.schemas import UserOut
 from tests.conftest import MakeHouse
 from tests.kit import House
 
+pytestmark = pytest.mark.one_database
+
 OPERATIONS = """
 POST /auth/register post_register
 POST /auth/login post_login
 POST /auth/refresh post_refresh
 POST /auth/logout post_logout
+POST /auth/request-verify-token post_request_verify_token
+POST /auth/verify post_verify
+POST /auth/forgot-password post_forgot_password
+POST /auth/reset-password post_reset_password
+POST /auth/confirm-email post_confirm_email
+POST /auth/undo-email post_undo_email
 GET /auth/sessions get_sessions
 DELETE /auth/sessions delete_sessions
 DELETE /auth/sessions/{id} delete_session
 GET /users/me get_me
 PATCH /users/me patch_me
 POST /users/me/password post_password
+POST /users/me/email post_email
 DELETE /users/me delete_me
 POST /users/me/delete post_me_delete
 GET /users get_users
@@ -34,11 +43,15 @@ POST /auth/introspect post_introspect
 GET /.well-known/jwks.json get_jwks
 GET /healthz get_healthz
 GET /readyz get_readyz
+GET /metrics get_metrics
 """
 SESSION: list[dict[str, list[str]]] = [{"bearer": []}, {"login": []}, {"cookie": []}]
 OPEN = {"post_register", "post_login", "get_jwks", "get_healthz", "get_readyz"}
+OPEN |= {"post_request_verify_token", "post_verify", "post_forgot_password", "post_reset_password"}
+OPEN |= {"post_confirm_email", "post_undo_email"}
 OWN_SECURITY = {
     "post_introspect": [{"client": []}],
+    "get_metrics": [{"metrics": []}],
     "post_refresh": [{"refresh_cookie": []}, {}],
     "post_logout": [*SESSION, {"refresh_cookie": []}, {}],
 }
@@ -46,12 +59,21 @@ OWN_SECURITY = {
 # foreign page, a database that is away.
 OWN_CODES = {
     "post_register": {"registration_closed", "email_taken", "username_taken", "too_many_requests", "overloaded"},
-    "post_login": {"invalid_credentials", "account_disabled", "too_many_requests", "overloaded"},
+    "post_login": {
+        *("invalid_credentials", "account_disabled", "email_not_verified", "too_many_requests", "overloaded"),
+    },
+    "post_request_verify_token": {"too_many_requests", "overloaded"},
+    "post_verify": {"invalid_token", "expired_token", "email_taken"},
+    "post_confirm_email": {"invalid_token", "expired_token", "email_taken"},
+    "post_undo_email": {"invalid_token", "expired_token", "email_taken"},
+    "post_forgot_password": {"too_many_requests", "overloaded"},
+    "post_reset_password": {"invalid_token", "expired_token", "overloaded"},
     "post_refresh": {"not_authenticated", "invalid_refresh_token", "refresh_token_reused", "too_many_requests"},
     "post_logout": {"not_authenticated", "invalid_access_token", "invalid_refresh_token", "too_many_requests"},
     "delete_session": {"not_found"},
     "patch_me": {"username_taken"},
     "post_password": {"wrong_password", "too_many_requests", "overloaded"},
+    "post_email": {"wrong_password", "too_many_requests", "overloaded"},
     "delete_me": {"wrong_password", "last_superuser", "user_in_use", "too_many_requests", "overloaded"},
     "post_me_delete": {"wrong_password", "last_superuser", "user_in_use", "too_many_requests", "overloaded"},
     "get_users": {"forbidden"},
@@ -62,6 +84,7 @@ OWN_CODES = {
     "get_user_sessions": {"forbidden", "not_found"},
     "delete_user_sessions": {"forbidden", "not_found"},
     "post_introspect": {"invalid_client"},
+    "get_metrics": {"not_found", "not_authenticated", "invalid_access_token"},
 }
 
 
@@ -141,7 +164,7 @@ async def test_the_cookies_are_called_as_the_service_calls_them(
         f"{prefix}propusk_refresh",
     )
     assert set(answer.cookies) == {schemes["cookie"]["name"], schemes["refresh_cookie"]["name"]}
-    assert set(schemes) == {"bearer", "login", "cookie", "refresh_cookie", "client"}
+    assert set(schemes) == {"bearer", "login", "cookie", "refresh_cookie", "client", "metrics"}
 
 
 async def test_every_body_and_every_answer_has_an_example(house: House) -> None:

@@ -13,6 +13,7 @@ from tests.conftest import MakeHouse
 from tests.kit import PASSWORD, House, Person, limits
 
 ANYONE, USER, SUPERUSER, SERVICE = "anyone", "a user", "a superuser", "a service with a client id"
+LINK = "who has a link that nobody can guess"
 POLICY: dict[str, str] = {
     "GET /": ANYONE,
     "GET /docs": ANYONE,
@@ -26,6 +27,24 @@ POLICY: dict[str, str] = {
     "POST /auth/login": ANYONE,
     "POST /auth/refresh": ANYONE,
     "POST /auth/logout": ANYONE,
+    "GET /metrics": ANYONE,  # tests/api/test_metrics.py: its token
+    "GET /mailbox": ANYONE,  # tests/api/test_mailbox.py: from this machine alone
+    "GET /mailbox/{name}": ANYONE,
+    "GET /pages/{name}": ANYONE,
+    "GET /verify-email": LINK,
+    "POST /verify-email": LINK,
+    "GET /confirm-email": LINK,
+    "POST /confirm-email": LINK,
+    "GET /undo-email": LINK,
+    "POST /undo-email": LINK,
+    "GET /reset-password": LINK,
+    "POST /reset-password": LINK,
+    "POST /auth/request-verify-token": ANYONE,
+    "POST /auth/forgot-password": ANYONE,
+    "POST /auth/verify": LINK,
+    "POST /auth/confirm-email": LINK,
+    "POST /auth/undo-email": LINK,
+    "POST /auth/reset-password": LINK,
     "POST /auth/introspect": SERVICE,
     "GET /auth/sessions": USER,
     "DELETE /auth/sessions": USER,
@@ -35,6 +54,7 @@ POLICY: dict[str, str] = {
     "DELETE /users/me": USER,
     "POST /users/me/delete": USER,
     "POST /users/me/password": USER,
+    "POST /users/me/email": USER,
     "GET /users": SUPERUSER,
     "POST /users": SUPERUSER,
     "GET /users/{id}": SUPERUSER,
@@ -48,6 +68,7 @@ BODIES: dict[str, Any] = {
     "DELETE /users/me": {"password": "zq7canary wrong horse"},
     "POST /users/me/delete": {"password": "zq7canary wrong horse"},
     "POST /users/me/password": {"current_password": "zq7canary wrong horse", "new_password": "zq7canary new horse"},
+    "POST /users/me/email": {"new_email": "new@example.com", "password": "zq7canary wrong horse"},
     "POST /users": {"email": "made@example.com"},
     "PATCH /users/{id}": {"name": "Somebody"},
 }
@@ -56,6 +77,8 @@ LIMITED: dict[str, Any] = {
     "POST /auth/login": {"login": "ada@example.com", "password": "zq7canary wrong horse"},
     "POST /auth/refresh": {"refresh_token": "zq7canary"},
     "POST /auth/logout": {"refresh_token": "zq7canary"},
+    "POST /auth/request-verify-token": {"email": "ada@example.com"},
+    "POST /auth/forgot-password": {"email": "ada@example.com"},
 }
 """What is open to strangers and changes something: each has a limit, met with this body."""
 
@@ -154,7 +177,7 @@ async def test_t44_who_may_call_is_let_in(house: House) -> None:
     for route, needs in POLICY.items():
         if needs == SERVICE:
             continue
-        caller = {ANYONE: None, USER: await people["ada"].log_in(), SUPERUSER: people["root"]}[needs]
+        caller = {ANYONE: None, LINK: None, USER: await people["ada"].log_in(), SUPERUSER: people["root"]}[needs]
         target = (
             await house.register(f"t{len(await house.rows('users'))}@example.com") if needs == SUPERUSER else caller
         )
@@ -167,7 +190,7 @@ async def test_t44_who_may_call_is_let_in(house: House) -> None:
 
 
 async def test_every_public_unsafe_route_has_a_limit(make_house: MakeHouse) -> None:
-    house = await make_house(limits=limits(register="2/1h", login_pair="2/1h", refresh="2/1h"))
+    house = await make_house(limits=limits(register="2/1h", login_pair="2/1h", refresh="2/1h", mail_network="2/1h"))
     public = {route for route, needs in POLICY.items() if needs == ANYONE and not route.startswith("GET ")}
     assert public == LIMITED.keys()
 

@@ -12,13 +12,15 @@ from pydantic import SecretStr
 
 from propusk.context import Context
 from propusk.crypto.secrets import SecretKeys
-from propusk.errors import InvalidAccessToken, InvalidRefreshToken
+from propusk.errors import AccountDisabled, AuthError, InvalidAccessToken, InvalidCredentials, InvalidRefreshToken
 from propusk.features.password.change import set_password
 from propusk.login.complete import complete_login
 from propusk.sessions import queries
 from propusk.sessions.end import end_all_sessions, log_out
 from propusk.tokens.keys import UnknownSecretKey, check_secret_keys
 from propusk.tokens.refresh import _advance, refresh_session
+from propusk.users.change import change_user
+from propusk.users.delete import delete_user
 from propusk.users.models import User
 from propusk.users.queries import find_user
 from tests.conftest import MakeHouse
@@ -273,7 +275,7 @@ async def test_t25_a_refresh_in_flight_does_not_survive_the_end_of_all_sessions(
     keys = await house.auth.keys.current()
     one, two = await both(house)
     async with one, two:
-        refreshing, ending = house.auth.context(one, keys), house.auth.context(two, keys)
+        refreshing, ending = house.auth.lend(one, keys), house.auth.lend(two, keys)
         user = await _user(ending, ada)
         # The refresh has read a living session; then everything of the user ends; then the refresh writes.
         found = await queries.find_session(refreshing, UUID(ada.tokens["session_id"]))
@@ -295,18 +297,67 @@ async def _user(ctx: Context, person: Person) -> User:
     return found
 
 
-async def test_t25_a_login_in_flight_during_a_password_change_is_dead_afterwards(house: House) -> None:
+@pytest.mark.parametrize(
+    ("meanwhile", "refusal"),
+    [
+        ("password", InvalidCredentials),
+        ("sessions", InvalidCredentials),
+        ("deletion", InvalidCredentials),
+        ("deactivation", AccountDisabled),
+    ],
+)
+@pytest.mark.parametrize("committed", [True, False], ids=["committed", "waited for"])
+async def test_t25_a_login_in_flight_is_refused_when_all_sessions_end_meanwhile(
+    house: House, meanwhile: str, refusal: type[AuthError], committed: bool
+) -> None:
     ada = await house.register()
     keys = await house.auth.keys.current()
     one, two = await both(house)
     async with one, two:
-        logging_in, changing = house.auth.context(one, keys), house.auth.context(two, keys)
+        logging_in, changing = house.auth.lend(one, keys), house.auth.lend(two, keys)
         user = await _user(logging_in, ada)
         await one.commit()  # as `release` does before hashing
-        await set_password(changing, user=user, password="zq7canary new horse", actor_id=None)
-        await two.commit()
-        pair = await complete_login(logging_in, user, methods=("pwd",))
+        await _end_everything(changing, user, meanwhile)
+        if committed:
+            await two.commit()
+        login = asyncio.create_task(complete_login(logging_in, user, methods=("pwd",)))
+        if not committed:
+            assert await asyncio.wait([login], timeout=0.3) == (set(), {login}), "it waits for who was first"
+            await two.commit()
+        with pytest.raises(refusal):
+            await login
         await one.commit()
+    assert [str(row["id"]) for row in await house.rows("sessions")] in ([ada.tokens["session_id"]], [])
+    assert len(await house.rows("audit_events", kind="logged_in")) == 1
+    assert [row["detail"] for row in await house.rows("audit_events", kind="login_failed")] == [refusal.code]
+
+
+async def _end_everything(ctx: Context, user: User, how: str) -> None:
+    match how:
+        case "password":
+            await set_password(ctx, user=user, password="zq7canary new horse", actor_id=None)
+        case "sessions":
+            await end_all_sessions(ctx, user_id=user.id, actor_id=None)
+        case "deletion":
+            await delete_user(ctx, user_id=user.id, actor_id=None)
+        case _:
+            await change_user(ctx, user_id=user.id, changes={"is_active": False}, actor_id=None)
+
+
+async def test_t25_a_login_that_was_first_is_dead_after_the_password_change(house: House) -> None:
+    ada = await house.register()
+    keys = await house.auth.keys.current()
+    one, two = await both(house)
+    async with one, two:
+        logging_in, changing = house.auth.lend(one, keys), house.auth.lend(two, keys)
+        user = await _user(logging_in, ada)
+        await one.commit()
+        pair = await complete_login(logging_in, user, methods=("pwd",))
+        change = asyncio.create_task(set_password(changing, user=user, password="zq7canary new horse", actor_id=None))
+        assert await asyncio.wait([change], timeout=0.3) == (set(), {change}), "it waits for who was first"
+        await one.commit()
+        await change
+        await two.commit()
     late = Person(house, ada.id, ada.email, PASSWORD, house.new_client(), {"access_token": pair.access_token})
     assert not await late.is_in()
     assert await code(await late.refresh(pair.refresh_token)) == "invalid_refresh_token"
@@ -340,7 +391,7 @@ async def test_t25_the_session_that_changes_the_password_dies_with_a_logout_in_b
     one, two = await both(house)
     session_id, user_id = UUID(ada.tokens["session_id"]), UUID(ada.id)
     async with one, two:
-        leaving, changing = house.auth.context(one, keys), house.auth.context(two, keys)
+        leaving, changing = house.auth.lend(one, keys), house.auth.lend(two, keys)
         assert await log_out(leaving, session_id=session_id, user_id=user_id)
         await one.commit()
         with pytest.raises(InvalidAccessToken):
@@ -402,3 +453,11 @@ async def test_a_refresh_without_a_token_is_a_401(house: House, body: Any) -> No
 @pytest.mark.parametrize("body", [{"refresh_token": 1}, {"refresh_token": "x", "more": 1}, [], "x"])
 async def test_a_refresh_with_a_wrong_body_is_a_422(house: House, body: Any) -> None:
     assert (await house.client.post("/auth/refresh", json=body)).status_code == 422
+
+
+async def test_a_body_of_null_is_none(house: House) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert (
+        await code(await house.client.post("/auth/refresh", content=b"null", headers=headers))
+        == "invalid_refresh_token"
+    )

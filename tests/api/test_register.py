@@ -280,21 +280,21 @@ async def test_registrations_are_limited_by_network(make_house: MakeHouse) -> No
 SPELLINGS = ("ada@example.com", "ADA@EXAMPLE.COM", "Ada@Example.Com", " ada@example.com")
 
 
-async def test_t58_of_32_registrations_of_one_address_one_wins(house: House) -> None:
-    answers = await asyncio.gather(*(register(house, email=SPELLINGS[n % 4]) for n in range(32)))
+async def test_t58_of_many_registrations_of_one_address_one_wins(house: House) -> None:
+    answers = await asyncio.gather(*(register(house, email=SPELLINGS[n % 4]) for n in range(12)))
 
-    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 31
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 11
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"email_taken"}
     assert len(await house.rows("users")) == len(await house.rows("passwords")) == 1
 
 
-async def test_t58_of_32_registrations_of_one_username_one_wins(house: House) -> None:
+async def test_t58_of_many_registrations_of_one_username_one_wins(house: House) -> None:
     names = ("ada", "Ada", "ADA", "aDa")
     answers = await asyncio.gather(
-        *(register(house, email=f"ada{n}@example.com", username=names[n % 4]) for n in range(32))
+        *(register(house, email=f"ada{n}@example.com", username=names[n % 4]) for n in range(12))
     )
 
-    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 31
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 11
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"username_taken"}
     assert len(await house.rows("users")) == len(await house.rows("passwords")) == 1
 

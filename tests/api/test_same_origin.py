@@ -8,6 +8,8 @@ import pytest
 
 from tests.kit import PASSWORD, House
 
+pytestmark = pytest.mark.one_database
+
 OURS = "http://127.0.0.1:8000"
 FOREIGN: list[dict[str, str]] = [
     {"Sec-Fetch-Site": "cross-site"},

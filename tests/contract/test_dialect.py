@@ -5,11 +5,15 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import StatementError
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from propusk.db.dialect import count_hits, insert_if_absent
+from propusk.db.counters import count_hits
+from propusk.db.dialect import changed, insert_if_absent, is_away
+from tests.backends import Backend
 from tests.kit import FakeClock, House
 
 WINDOW = timedelta(minutes=15)
@@ -172,3 +176,47 @@ async def test_no_hit_is_lost_among_many_at_once(house: House) -> None:
 
     assert sorted(answer[a][0] for answer in counted) == list(range(1, 33))
     assert sorted(answer[b][0] for answer in counted) == list(range(1, 33))
+
+
+async def test_a_deadlock_is_worth_another_try_inside_a_savepoint_as_well(house: House, backend: Backend) -> None:
+    if backend.name == "sqlite":
+        pytest.skip("it has one writer")
+    users = house.auth.tables.users
+    one, two = [UUID((await house.register(f"user{n}@example.com")).id) for n in range(2)]
+    locked = asyncio.Barrier(2)
+
+    async def lock(first: UUID, second: UUID) -> None:
+        async with house.auth.sessions() as db:
+            await changed(db, update(users).where(users.c.id == first).values(name="locked"))
+            await locked.wait()
+            async with db.begin_nested():
+                await changed(db, update(users).where(users.c.id == second).values(name="locked"))
+            await db.commit()
+
+    answers = await asyncio.gather(lock(one, two), lock(two, one), return_exceptions=True)
+    failures = [answer for answer in answers if answer is not None]
+    assert [is_away(failure) for failure in failures] == [True]
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        (asyncpg.CannotConnectNowError("the database system is starting up"), True),
+        (asyncpg.InvalidCatalogNameError("no such database"), True),
+        (asyncpg.TooManyConnectionsError("sorry, too many clients already"), True),
+        (asyncpg.UndefinedTableError("no fault of the server"), False),
+        (ConnectionRefusedError(), True),
+    ],
+)
+async def test_a_postgresql_that_takes_no_connection_is_away(error: Exception, away: bool) -> None:
+    """SQLAlchemy before 2.1 lets what the driver raises while it connects through as it is."""
+
+    async def refuse(*_args: object, **_options: object) -> None:
+        raise error
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=refuse)
+    with pytest.raises(Exception) as failure:
+        _ = await engine.connect()
+
+    assert is_away(failure.value) is away
+    assert is_away(error.with_traceback(None)) is False, "a host's own, that came from elsewhere"

@@ -29,7 +29,7 @@ async def engines(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         pytest.skip(f"{name} was not asked for or is not running")
     backend = await asyncio.to_thread(make_backend, name, tmp_path, f"m{tmp_path.name[-12:]}")
     url = database_url(make_settings(backend.url, tmp_path))
-    made = [connect(url), connect(url)]
+    made = [connect(url, pool_size=5), connect(url, pool_size=5)]
     yield made
     for engine in made:
         await engine.dispose()
@@ -106,3 +106,18 @@ async def test_a_revision_of_newer_code_counts_as_current(engines: list[AsyncEng
         await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
 
     assert await is_current(engine)
+
+
+async def test_a_database_from_before_revisions_had_our_name_goes_on(
+    engines: list[AsyncEngine], metadata: MetaData
+) -> None:
+    engine = engines[0]
+    await upgrade(engine, metadata, "propusk_0002")
+    async with engine.begin() as connection:
+        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0002'"))
+
+    await upgrade(engine, metadata)
+
+    assert await current_revision(engine) == newest_revision()
+    async with engine.connect() as connection:
+        assert await connection.run_sync(describe, metadata) == []

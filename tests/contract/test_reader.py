@@ -84,7 +84,7 @@ async def test_a_connection_that_was_killed_is_replaced(house: House, backend: B
 
 async def fill_pools(house: House) -> None:
     """Open almost every connection that the pools may hold, and give them back."""
-    for engine, size in ((house.auth.engine, 9), (house.auth._counter_engine, 4)):
+    for engine, size in ((house.auth.engine, 9), (house.auth._engines.counters, 4)):
         open_ = [await engine.connect() for _ in range(size)]
         for connection in open_:
             await connection.execute(text("SELECT 1"))
@@ -158,7 +158,7 @@ async def test_a_locked_sqlite_file_is_waited_for_and_not_answered_with_a_guess(
     path = str(house.auth.engine.url.database)
     await house.auth.live.close()
     await house.auth.engine.dispose()
-    await house.auth._counter_engine.dispose()
+    await house.auth._engines.counters.dispose()
     other = sqlite3.connect(path, isolation_level=None)
     # An exclusive lock outside of WAL keeps readers out, too.
     other.execute("PRAGMA locking_mode = EXCLUSIVE")

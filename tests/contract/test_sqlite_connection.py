@@ -1,11 +1,14 @@
 """The gate of SQLite's writers: whatever happens to who holds it, the next one gets in."""
 
 import asyncio
+import gc
 import random
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from propusk.db.engine import connect, database_url
-from propusk.db.sqlite_connection import open_connection
-from tests.kit import make_settings
+from propusk.db.engine import connect, database_url, gate_of
+from propusk.db.sqlite_connection import PATIENCE, OneTripConnection, open_connection
+from tests.kit import make_settings, until
 
 INSERT = text("INSERT INTO parents (name) VALUES (:name)")
 TABLES = (
@@ -30,13 +33,13 @@ def path(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def gate() -> threading.Lock:
-    return threading.Lock()
+def gate(path: str) -> threading.Lock:
+    return gate_of(path)
 
 
 @pytest.fixture
-async def engine(path: str, gate: threading.Lock, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    made = connect(database_url(make_settings(f"sqlite:///{path}", tmp_path)), pool_size=6, gate=gate)
+async def engine(path: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    made = connect(database_url(make_settings(f"sqlite:///{path}", tmp_path)), pool_size=6)
     async with made.begin() as connection:
         for table in TABLES:
             await connection.execute(text(table))
@@ -53,10 +56,10 @@ async def write(engine: AsyncEngine, name: str, *, pause: float = 0) -> None:
 
 
 async def write_at_once(engine: AsyncEngine, gate: threading.Lock) -> None:
-    """A write that need wait for nobody, or for somebody who is about to go."""
-    async with asyncio.timeout(2):
-        await write(engine, "after")
-    assert not gate.locked()
+    """A write that need wait for nobody, or for somebody who is about to go: who waits for `PATIENCE` is refused."""
+    await write(engine, "after")
+    # Whoever was cancelled while they waited may get it once more, to give it back.
+    await until(lambda: not gate.locked())
 
 
 async def count(engine: AsyncEngine, name: str) -> int:
@@ -82,6 +85,92 @@ async def test_writers_that_are_cancelled_at_any_moment_let_the_next_one_in(
     assert await count(engine, "after") == 100
 
 
+async def test_a_connection_whose_opening_is_cancelled_at_any_moment_is_closed(engine: AsyncEngine) -> None:
+    """One that is dropped while it is open says so, and any warning fails a test."""
+
+    async def open_one() -> None:
+        async with engine.connect():
+            pass
+
+    for steps in range(0, 300, 3):
+        await engine.dispose()
+        opening = asyncio.create_task(open_one())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+    gc.collect()
+
+
+async def test_what_was_opened_for_somebody_who_is_cancelled_meanwhile_is_closed(
+    path: str, gate: threading.Lock
+) -> None:
+    made: list[sqlite3.Connection] = []
+
+    let_go = threading.Event()
+
+    def connect() -> sqlite3.Connection:
+        assert let_go.wait(60)
+        made.append(sqlite3.connect(path, check_same_thread=False))
+        return made[-1]
+
+    connection = OneTripConnection(connect, gate)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            _ = await connection
+    let_go.set()
+    await asyncio.to_thread(connection._thread.join, 60)
+
+    [opened] = made
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened.execute("SELECT 1")
+
+
+async def test_a_file_is_made_for_us_alone_and_one_that_is_there_stays_as_it_is(engine: AsyncEngine, path: str) -> None:
+    """SQLite gives the files beside it the mode of the database."""
+    made = sorted(Path(path).parent.glob("gate.db*"))
+    assert [(file.name, stat.S_IMODE(file.stat().st_mode)) for file in made] == [
+        ("gate.db", 0o600),
+        ("gate.db-shm", 0o600),
+        ("gate.db-wal", 0o600),
+    ]
+    await engine.dispose()
+    Path(path).chmod(0o640)
+    await write(engine, "again")
+    assert stat.S_IMODE(Path(path).stat().st_mode) == 0o640
+
+
+async def test_a_schema_that_uses_lower_is_no_matter_of_ours(engine: AsyncEngine, path: str) -> None:
+    """It trusts SQLite's own functions, and none that a connection brings along."""
+    with closing(sqlite3.connect(path)) as plain:
+        plain.execute("CREATE TABLE accounts (email TEXT CHECK (lower(email) = email))")
+        plain.execute("CREATE UNIQUE INDEX one_name ON parents (lower(name))")
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO accounts VALUES ('ada@example.com')"))
+        await connection.execute(INSERT, {"name": "Ada"})
+    with pytest.raises(IntegrityError):
+        await write(engine, "ADA")
+
+
+async def test_what_a_first_savepoint_released_is_undone_with_its_transaction(
+    engine: AsyncEngine, gate: threading.Lock
+) -> None:
+    async with engine.connect() as connection:
+        for name in ("released", "released too"):
+            async with connection.begin_nested():
+                await connection.execute(INSERT, {"name": name})
+        with suppress(ZeroDivisionError):
+            async with connection.begin_nested():
+                await connection.execute(INSERT, {"name": "undone"})
+                raise ZeroDivisionError
+        assert gate.locked(), "it is a transaction that writes, from the first savepoint on"
+        names = await connection.execute(text("SELECT name FROM parents"))
+        assert list(names.scalars()) == ["released", "released too"]
+        await connection.rollback()
+    await write_at_once(engine, gate)
+    assert await count(engine, "released") == 0
+
+
 async def test_a_writer_that_is_cancelled_while_it_waits_neither_writes_nor_keeps_the_gate(
     engine: AsyncEngine, gate: threading.Lock
 ) -> None:
@@ -101,11 +190,11 @@ async def test_a_waiting_writer_goes_on_when_the_holder_commits(engine: AsyncEng
     async with engine.begin() as connection:
         await connection.execute(INSERT, {"name": "holder"})
         waiting = asyncio.create_task(write(engine, "waiting"))
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
         assert not waiting.done()
     committed = time.monotonic()
     await waiting
-    assert time.monotonic() - committed < 0.5
+    assert time.monotonic() - committed < PATIENCE / 2, "it does not wait for the end of its patience"
     assert await count(engine, "waiting") == 2
 
 

@@ -70,7 +70,7 @@ async def test_jose_of_npm_verifies_our_tokens_by_our_published_keys(
     def verify(**changes: Any) -> subprocess.CompletedProcess[str]:
         command = [node, "--input-type=module", "--eval", SCRIPT]
         text = json.dumps({**given, **changes})
-        return subprocess.run(command, cwd=HERE, input=text, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, cwd=HERE, input=text, capture_output=True, text=True, timeout=110, check=False)
 
     ran = verify()
     assert ran.returncode == 0, ran.stderr

@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends import Backend, is_reachable
-from tests.process.town import Town, backend_of_its_own, nodes_on, town_on
+from tests.backends import Backend, drop_backend, is_reachable, make_backend
+from tests.process.town import Fragile, Town, fragile_on, nodes_on, town_on
+
+LONGEST = 600
+"""Seconds for one test with its fixtures: several starts of several processes, on a machine that is busy."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Everything here has this long; a module may ask for more."""
+    marked = item.get_closest_marker("timeout")
+    if marked is None or marked.args[0] < LONGEST:
+        item.add_marker(pytest.mark.timeout(LONGEST))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -40,13 +50,20 @@ def _reachable(name: str) -> str:
 
 
 @pytest.fixture
-def server_backend(server_database: str, tmp_path: Path) -> Iterator[Backend]:
-    """An empty database on a server, which the test has for itself."""
-    with backend_of_its_own(server_database, tmp_path) as backend:
-        yield backend
+def empty_database(server_database: str, tmp_path: Path) -> Iterator[Backend]:
+    """A database on a server, with nothing in it."""
+    backend = make_backend(server_database, tmp_path, f"empty_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
+    yield backend
+    drop_backend(backend)
 
 
-# One module, one cluster: each worker may hold 15 connections, and PostgreSQL has 100 for all.
+@pytest.fixture
+def fresh(server_database: str, tmp_path: Path) -> Iterator[Fragile]:
+    """A service that a test has for itself, at the end of a wire. Its grace is longer than a restart."""
+    with fragile_on(server_database, tmp_path, settings={"PROPUSK_REFRESH_GRACE": "10m"}) as fragile:
+        yield fragile
+
+
 @pytest.fixture(scope="module")
 def town(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """A service with four workers, shared by the tests of a module."""

@@ -96,6 +96,11 @@ async def new_person(port: int) -> Person:
     return Person(port, answer.json()["id"], email)
 
 
+async def new_login(port: int) -> Login:
+    """A session of somebody new."""
+    return await (await new_person(port)).log_in()
+
+
 class Records:
     """The tables of a database, read past the service. Opened for each use: tests have event loops of their own."""
 
@@ -105,7 +110,7 @@ class Records:
         self.tables: Tables = build_tables()
 
     async def rows(self, table: Table, *where: Any) -> list[Mapping[str, Any]]:
-        engine = connect(self._url)
+        engine = connect(self._url, pool_size=1)
         try:
             async with engine.connect() as connection:
                 return [dict(row._mapping) for row in await connection.execute(select(table).where(*where))]
@@ -121,7 +126,7 @@ class Records:
         """These are superusers from now on, and nobody else is."""
         users = self.tables.users
         chosen = users.c.id.in_([UUID(user_id) for user_id in user_ids])
-        engine = connect(self._url)
+        engine = connect(self._url, pool_size=1)
         try:
             async with engine.begin() as connection:
                 await connection.execute(update(users).values(is_superuser=chosen))

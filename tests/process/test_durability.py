@@ -5,11 +5,9 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
-from tests.backends import Backend
 from tests.process.people import (
     PASSWORD,
     Login,
@@ -18,14 +16,13 @@ from tests.process.people import (
     logout,
     me,
     new_address,
+    new_login,
     new_password,
-    new_person,
     refresh,
     register,
 )
-from tests.process.proxy import Proxy
-from tests.process.service import NO_LIMITS, Service
-from tests.process.town import Town, town_on
+from tests.process.service import PATIENCE
+from tests.process.town import Fragile, Town, town_on
 from tests.process.wire import Answer, Ask, Wire, once
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -110,21 +107,31 @@ async def assert_nothing_is_half(records: Records) -> None:
 
 
 async def kill_and_check(town: Town, *, kills: int, people: int = 6, seed: int = 7) -> int:
-    """Kill the whole group at a random moment of several lives, restart, check; returns what was acknowledged."""
+    """Kill the whole group in the middle of several lives, after a random number of acknowledgements and a moment;
+    restart, check; returns what was acknowledged.
+    """
     chance = random.Random(seed)
     done = 0
     for _ in range(kills):
         lives = [Life() for _ in range(people)]
         running = [asyncio.create_task(life.live(town.port)) for life in lives]
-        await asyncio.sleep(chance.uniform(0.2, 1.2))
+        await _until_acknowledged(chance.randint(2 * people, 20 * people), lives, running)
+        await asyncio.sleep(chance.uniform(0, 0.2))
         town.service.kill_group()
         await asyncio.gather(*running)
-        town.service.start(timeout=60)
+        town.service.start()
         for life in lives:
             await life.check(town.port)
         done += sum(life.done for life in lives)
     await assert_nothing_is_half(town.records)
     return done
+
+
+async def _until_acknowledged(number: int, lives: list[Life], running: list[asyncio.Task[None]]) -> None:
+    """Return once they have done so much, or one of them has failed, which is for the caller to find."""
+    async with asyncio.timeout(PATIENCE):
+        while sum(life.done for life in lives) < number and not any(task.done() for task in running):
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +148,7 @@ async def test_t59_killed_in_the_middle_it_keeps_what_was_acknowledged_and_nothi
 
 async def lose_an_answer(town: Town) -> None:
     """Kill the group as soon as the database shows the advance; the retry gets the successor."""
-    one = await (await new_person(town.port)).log_in()
+    one = await new_login(town.port)
     wire = await Wire.open(town.port)
     wire.send(refresh(one.refresh).encode())
     while (await town.records.session(one.session_id))["refresh_counter"] == 0:
@@ -152,7 +159,7 @@ async def lose_an_answer(town: Town) -> None:
     except ConnectionError:
         received = []
     await wire.close()
-    town.service.start(timeout=60)
+    town.service.start()
     retried = Login.of(await once(town.port, refresh(one.refresh)))
     assert (await town.records.session(one.session_id))["refresh_counter"] == 1
     assert [login.refresh for login in received] in ([], [retried.refresh])
@@ -164,29 +171,21 @@ async def test_t22_killed_after_the_advance_it_answers_the_retry_with_the_succes
     await lose_an_answer(mortal)
 
 
-async def test_t22_killed_between_commit_and_answer_it_answers_the_retry_with_the_successor(
-    server_backend: Backend, tmp_path: Path
-) -> None:
-    records = Records(server_backend.url)
-    with Proxy(server_backend.name) as proxy:
-        env = {**NO_LIMITS, **PATIENT, "PROPUSK_DATABASE_URL": proxy.url(server_backend.url)}
-        with Service(tmp_path, env=env) as service:
-            one = await (await new_person(service.port)).log_in()
-            # The commit arrives; that it did is never told.
-            proxy.hold_replies_after(b"UPDATE propusk_sessions", proxy.commit)
-            wire = await Wire.open(service.port)
-            wire.send(refresh(one.refresh).encode())
-            for _ in range(100):
-                if (await records.session(one.session_id))["refresh_counter"] == 1:
-                    break
+async def test_t22_killed_between_commit_and_answer_it_answers_the_retry_with_the_successor(fresh: Fragile) -> None:
+    one = await new_login(fresh.port)
+    # The commit arrives; that it did is never told.
+    with fresh.proxy.silent_after(b"UPDATE propusk_sessions", fresh.proxy.commit):
+        wire = await Wire.open(fresh.port)
+        wire.send(refresh(one.refresh).encode())
+        async with asyncio.timeout(PATIENCE):
+            while (await fresh.records.session(one.session_id))["refresh_counter"] == 0:
                 await asyncio.sleep(0.05)
-            assert (await records.session(one.session_id))["refresh_counter"] == 1
-            service.kill_group()
-            with pytest.raises(ConnectionError):
-                await wire.receive()
-            await wire.close()
-            proxy.restore()
-            service.start(timeout=60)
-            retried = Login.of(await once(service.port, refresh(one.refresh)))
-            assert (await records.session(one.session_id))["refresh_counter"] == 1
-            assert (await once(service.port, refresh(retried.refresh))).status == 200
+        assert (await fresh.records.session(one.session_id))["refresh_counter"] == 1
+        fresh.service.kill_group()
+        with pytest.raises(ConnectionError):
+            await wire.receive()
+        await wire.close()
+    fresh.service.start()
+    retried = Login.of(await once(fresh.port, refresh(one.refresh)))
+    assert (await fresh.records.session(one.session_id))["refresh_counter"] == 1
+    assert (await once(fresh.port, refresh(retried.refresh))).status == 200

@@ -19,9 +19,9 @@ from tests.process.people import (
     register,
 )
 from tests.process.town import Town
-from tests.process.wire import Answer, Ask, connect, once, together
+from tests.process.wire import Answer, Ask, at_once, once
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("clusters")
 
 
 async def race_password_change(town: Town, *, rounds: int) -> None:
@@ -40,8 +40,7 @@ async def _one_change(town: Town, person: Person, password: str) -> str:
         *[refresh(other.refresh)] * 4,
         *[login(person.email, person.password)] * 6,
     ]
-    async with await connect(town.port, len(requests)) as wires:
-        changed, kept, *others = await together(wires, requests)
+    changed, kept, *others = await at_once(town.port, requests)
     assert changed.status == 204, changed.body
     assert kept.status == 200, kept.body
     for answer in others:
@@ -72,11 +71,9 @@ async def race_password_changes(town: Town, *, rounds: int) -> None:
     for _ in range(rounds):
         person = await new_person(town.port)
         pair = [await person.log_in(), await person.log_in()]
-        async with await connect(town.port, 2) as wires:
-            wanted = ["zq7canary first horse", "zq7canary second horse"]
-            answers = await together(
-                wires, [new_password(one.access, PASSWORD, new) for one, new in zip(pair, wanted, strict=True)]
-            )
+        wanted = ["zq7canary first horse", "zq7canary second horse"]
+        requests = [new_password(one.access, PASSWORD, new) for one, new in zip(pair, wanted, strict=True)]
+        answers = await at_once(town.port, requests)
         statuses = [answer.status for answer in answers]
         assert sorted(statuses) in ([204, 401], [204, 403]), [answer.body for answer in answers]
         won = statuses.index(204)
@@ -116,8 +113,7 @@ async def race_depositions(town: Town, depose: Callable[[str, str], Ask], *, rou
         await town.records.make_superusers(*(person.id for person in people))
         logins = [await person.log_in() for person in people]
         requests = [depose(people[1 - n].id, logins[n].access) for n in range(2)]
-        async with await connect(town.port, 2) as wires:
-            answers = await together(wires, requests)
+        answers = await at_once(town.port, requests)
         _check_verdicts(answers)
         (left,) = await active_superusers(town.records)
         winner = [str(person.id) for person in people].index(left)
@@ -150,8 +146,7 @@ async def test_t24_a_login_in_flight_while_its_user_is_deactivated_is_dead(town:
         await town.records.make_superusers(admin.id)
         chief = await admin.log_in()
         requests = [deactivation(person.id, chief.access), *[login(person.email)] * 5]
-        async with await connect(town.port, len(requests)) as wires:
-            done, *answers = await together(wires, requests)
+        done, *answers = await at_once(town.port, requests)
         assert done.status == 200
         assert {answer.status for answer in answers} <= {200, 403}
         await _assert_dead(town, [Login.of(answer) for answer in answers if answer.status == 200])
@@ -162,8 +157,7 @@ async def test_a_registration_after_a_deletion_gets_nothing_of_the_old_account(t
     old = await person.log_in()
     gone = Ask("DELETE", "/users/me", token=old.access, body={"password": PASSWORD})
     logins = [login(person.email)] * 4
-    async with await connect(town.port, 5) as wires:
-        deleted, *answers = await together(wires, [gone, *logins])
+    deleted, *answers = await at_once(town.port, [gone, *logins])
     assert deleted.status == 204, deleted.body
     assert {answer.status for answer in answers} <= {200, 401}, [answer.body for answer in answers]
     assert (await once(town.port, register(person.email))).status == 201

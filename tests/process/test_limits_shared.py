@@ -9,7 +9,7 @@ from tests.process.people import Login, login, new_address, refresh, register
 from tests.process.town import WORKERS, Town, town_on
 from tests.process.wire import Answer, Wires, connect_to_all, once, together
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("clusters")
 PAIR, REFRESH, REGISTER = 10, 60, 20
 WRONG = "zq7canary wrong horse"
 LIMITED = {
@@ -41,7 +41,7 @@ async def burst(wires: Wires, email: str) -> int:
 
 async def test_t04_a_burst_of_logins_is_evaluated_no_more_often_than_the_limit(limited: Town) -> None:
     person = await new_person_within_limits(limited)
-    async with await connect_to_all(limited.port, 200, workers=WORKERS) as wires:
+    async with await connect_to_all(limited.port, 100, workers=WORKERS) as wires:
         assert await burst(wires, person) == PAIR
     right = await once(limited.port, login(person))
     assert (right.status, right.code) == (429, "too_many_requests"), "the right one came last"

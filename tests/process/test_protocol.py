@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 
+from propusk.cli.protocol import SECONDS
 from tests.process.service import NO_LIMITS, Service
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -22,7 +23,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def connect(service: Service) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", service.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", service.port), timeout=60)
 
 
 def read_all(peer: socket.socket) -> bytes:
@@ -46,7 +47,7 @@ def read_answers(peer: socket.socket, count: int) -> bytes:
 
 
 def refused(service: Service, *parts: bytes) -> bytes:
-    """The answer to bytes that are not welcome; the connection must end soon."""
+    """The answer to bytes that are not welcome; the connection must end by their number, not by the time they took."""
     begin = time.monotonic()
     with connect(service) as peer:
         try:
@@ -55,7 +56,7 @@ def refused(service: Service, *parts: bytes) -> bytes:
         except ConnectionError:
             pass
         answer = read_all(peer)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < SECONDS
     assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
     return answer
 
@@ -84,8 +85,8 @@ def test_the_refusal_is_a_problem(service: Service) -> None:
 
 def seconds_open(service: Service, *parts: bytes) -> float:
     """How long a connection stays open that sends these, each after the answer to the one before, and no more."""
+    begin = time.monotonic()
     with connect(service) as peer:
-        begin = time.monotonic()
         for n, part in enumerate(parts):
             peer.sendall(part)
             if n + 1 < len(parts):
@@ -96,11 +97,11 @@ def seconds_open(service: Service, *parts: bytes) -> float:
 
 
 def seconds_dripped(service: Service) -> float:
+    begin = time.monotonic()
     with connect(service) as peer:
         peer.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
-        begin = time.monotonic()
         peer.settimeout(0.5)
-        while time.monotonic() - begin < 20:
+        while time.monotonic() - begin < 60:
             try:
                 peer.sendall(b"a")
                 if not peer.recv(1):
@@ -122,7 +123,7 @@ def test_headers_that_do_not_end_are_not_waited_for(service: Service) -> None:
             threads.submit(seconds_open, service, HEALTH, b"\r\n"),
             threads.submit(seconds_dripped, service),
         ]
-        assert all(9 < wait.result() < 13 for wait in waits), [wait.result() for wait in waits]
+        assert all(SECONDS - 1 < wait.result() < SECONDS + 20 for wait in waits), [wait.result() for wait in waits]
 
 
 def test_requests_on_one_connection_are_answered_in_turn_and_pipelined(service: Service) -> None:

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from tests.process.people import Login, login, me, new_address, new_person, refresh, register
+from tests.process.people import Login, login, me, new_address, new_login, new_person, refresh, register
 from tests.process.town import Town
-from tests.process.wire import Wires, connect, connect_to_all, once, together
+from tests.process.wire import Wires, at_once, connect_to_all, once, together
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("clusters")
 PARALLEL = 32
 
 
@@ -42,10 +42,9 @@ async def test_t20_refreshes_that_race_get_one_successor(town: Town) -> None:
 
 
 async def test_t20_the_loser_of_a_race_goes_on_with_the_common_successor(town: Town) -> None:
-    login = await (await new_person(town.port)).log_in()
-    async with await connect(town.port, 8) as wires:
-        answers = await together(wires, [refresh(login.refresh)] * 8)
-        next_answers = [await once(town.port, refresh(Login.of(answer).refresh)) for answer in answers]
+    login = await new_login(town.port)
+    answers = await at_once(town.port, [refresh(login.refresh)] * 8)
+    next_answers = [await once(town.port, refresh(Login.of(answer).refresh)) for answer in answers]
     assert {answer.status for answer in next_answers} == {200}
     assert len({Login.of(answer).refresh for answer in next_answers}) == 1
     # Only the direct parent is forgiven: the first token is a grandparent by now.
@@ -55,12 +54,11 @@ async def test_t20_the_loser_of_a_race_goes_on_with_the_common_successor(town: T
 
 
 async def test_t21_thieves_that_race_end_the_session_once(town: Town) -> None:
-    login = await (await new_person(town.port)).log_in()
+    login = await new_login(town.port)
     token = login.refresh
     for _ in range(2):
         token = Login.of(await once(town.port, refresh(token))).refresh
-    async with await connect(town.port, PARALLEL) as wires:
-        answers = await together(wires, [refresh(login.refresh)] * PARALLEL)
+    answers = await at_once(town.port, [refresh(login.refresh)] * PARALLEL)
     codes = sorted(str(answer.code) for answer in answers)
     assert codes == ["invalid_refresh_token"] * (PARALLEL - 1) + ["refresh_token_reused"]
     events = town.records.tables.audit_events.c
@@ -75,8 +73,7 @@ async def race_registrations(town: Town, *, rounds: int) -> None:
         address = new_address()
         name, _, domain = address.partition("@")
         spellings = [address, address.upper(), f"{name.title()}@{domain}", f"{name}@{domain.upper()}"]
-        async with await connect(town.port, PARALLEL) as wires:
-            answers = await together(wires, [register(spellings[n % 4]) for n in range(PARALLEL)])
+        answers = await at_once(town.port, [register(spellings[n % 4]) for n in range(PARALLEL)])
         assert sorted(answer.status for answer in answers) == [201] + [409] * (PARALLEL - 1)
         assert {answer.code for answer in answers} == {None, "email_taken"}
         users = town.records.tables.users
@@ -89,7 +86,6 @@ async def test_t58_of_registrations_that_race_for_an_address_one_wins(town: Town
 
 async def test_logins_of_one_user_at_once_all_succeed(town: Town) -> None:
     person = await new_person(town.port)
-    async with await connect(town.port, PARALLEL) as wires:
-        answers = await together(wires, [login(person.email)] * PARALLEL)
+    answers = await at_once(town.port, [login(person.email)] * PARALLEL)
     assert [answer.status for answer in answers] == [200] * PARALLEL, {answer.code for answer in answers}
     assert len({Login.of(answer).session_id for answer in answers}) == PARALLEL

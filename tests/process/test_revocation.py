@@ -10,7 +10,7 @@ from tests.process.people import NEW_PASSWORD, Login, Person, logout, me, new_pa
 from tests.process.town import WORKERS, Town
 from tests.process.wire import Answer, Ask, Wire, Wires, connect_to_all, once
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("clusters")
 
 
 @dataclass
@@ -84,11 +84,15 @@ async def revoke_and_strike(scene: Scene, act: Callable[[Scene], Awaitable[Answe
 
 async def _refuse_refresh_everywhere(wires: Wires, scene: Scene) -> None:
     asked = [refresh(login.refresh) for login in scene.victims]
-    for n, wire in enumerate(wires):
+
+    async def ask(n: int, wire: Wire) -> None:
         answer = await wire.ask(asked[n % len(asked)])
         assert (answer.status, answer.code) == (401, "invalid_refresh_token")
         for survivor in scene.survivors:
             assert (await wire.ask(me(survivor.access))).status == 200
+
+    # On all at once, for the service closes idle connections.
+    await asyncio.gather(*(ask(n, wire) for n, wire in enumerate(wires)))
 
 
 async def _by(scene: Scene, request: Ask) -> Answer:

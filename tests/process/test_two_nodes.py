@@ -9,7 +9,7 @@ from tests.process.test_revocation import CAUSES, make_scene, revoke_and_strike
 from tests.process.town import Town
 from tests.process.wire import Wires, connect, once
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("clusters")
 
 
 @pytest.mark.parametrize("cause", ["logout by bearer", "password change", "deactivation", "reuse of a refresh token"])

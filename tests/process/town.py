@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from tests.backends import Backend, drop_backend, make_backend
 from tests.process.people import Records
+from tests.process.proxy import Proxy
 from tests.process.service import NO_LIMITS, Service, free_port
 
 WORKERS = 4
@@ -48,6 +49,28 @@ def town_on(name: str, folder: Path, *, workers: int = WORKERS, settings: Mappin
         env = {**NO_LIMITS, "PROPUSK_DATABASE_URL": backend.url, **settings}
         with Service(folder, env=env, workers=workers) as service:
             yield Town(service, backend, Records(backend.url))
+
+
+@dataclass(frozen=True)
+class Fragile:
+    """A service whose database is at the end of a proxy, and the rows as one sees them past it."""
+
+    service: Service
+    proxy: Proxy
+    records: Records
+
+    @property
+    def port(self) -> int:
+        return self.service.port
+
+
+@contextmanager
+def fragile_on(name: str, folder: Path, *, settings: Mapping[str, str] = EMPTY) -> Iterator[Fragile]:
+    """A service of one process on a database server, which can be cut off, frozen or made silent."""
+    with backend_of_its_own(name, folder) as backend, Proxy(name) as proxy:
+        env = {**NO_LIMITS, "PROPUSK_DATABASE_URL": proxy.url(backend.url), **settings}
+        with Service(folder, env=env) as service:
+            yield Fragile(service, proxy, Records(backend.url))
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, Self
 
+from tests.process.service import PATIENCE
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -121,20 +123,31 @@ async def connect_to_all(port: int, count: int, *, workers: int) -> Wires:
     The kernel picks who accepts, so it may take more; and a service is ready before its last worker is.
     """
     found: dict[str, Wires] = {}
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE
     while len(found) < workers and time.monotonic() < end:
-        fresh = await connect(port, count)
-        answers = await asyncio.gather(*(wire.ask(Ask("GET", "/healthz")) for wire in fresh))
-        for wire, answer in zip(fresh, answers, strict=True):
-            found.setdefault(answer.worker, Wires()).append(wire)
+        # All are asked each time, as the service closes idle connections.
+        held = [*(wire for wires in found.values() for wire in wires), *await connect(port, count)]
+        answers = await asyncio.gather(*(_ask_who(wire) for wire in held))
+        found = {}
+        for wire, worker in zip(held, answers, strict=True):
+            if worker is not None:
+                found.setdefault(worker, Wires()).append(wire)
         for worker, surplus in found.items():
-            # Those that waited longest go first: the service closes idle connections.
             await asyncio.gather(*(wire.close() for wire in surplus[:-count]))
             found[worker] = Wires(surplus[-count:])
     assert len(found) == workers, f"not every one of {workers} workers accepts connections"
     in_turn = [wire for row in zip_longest(*found.values()) for wire in row if wire is not None]
     await asyncio.gather(*(wire.close() for wire in in_turn[count:]))
     return Wires(in_turn[:count])
+
+
+async def _ask_who(wire: Wire) -> str | None:
+    """Which worker answers; None, and the connection is given up, where it was closed."""
+    try:
+        return (await wire.ask(Ask("GET", "/healthz"))).worker
+    except ConnectionError:
+        await wire.close()
+        return None
 
 
 async def together(wires: Sequence[Wire], requests: Sequence[Ask]) -> list[Answer]:
@@ -147,6 +160,12 @@ async def together(wires: Sequence[Wire], requests: Sequence[Ask]) -> list[Answe
     for wire, text in zip(wires, texts, strict=True):
         wire.send(text[-1:])
     return list(await asyncio.gather(*(wire.receive() for wire in wires)))
+
+
+async def at_once(port: int, requests: Sequence[Ask]) -> list[Answer]:
+    """The same, on connections of their own."""
+    async with await connect(port, len(requests)) as wires:
+        return await together(wires, requests)
 
 
 async def once(port: int, request: Ask, *, source: str | None = None) -> Answer:

@@ -59,6 +59,7 @@ def test_an_address_is_kept_as_typed_and_found_by_its_key(typed: str, address: s
         "@example.com",
         "ada@example.com@example.org",
         "ada@@example.com",
+        "=?utf-8?q?ada=2Ceve?=@example.com",
         "ada example@example.com",
         "ada@exam ple.com",
         ".ada@example.com",
@@ -225,6 +226,25 @@ def test_t40_case_and_composition_never_make_a_second_key(text: str) -> None:
     local, _, domain = text.partition("@")
     assert normalise_email(f"{local.swapcase()}@{unicodedata.normalize('NFD', domain)}").key == key
     assert normalise_email(f" {local.upper()}@{idna.decode(key.partition('@')[2])}").key == key
+
+
+@given(st.from_regex(re.compile(r"[a-z0-9x.-]{1,16}", re.ASCII), fullmatch=True))
+@example("a.xn--p1ai")
+@example("ab--c.example")
+@example("a-.example")
+@example(f"{'a' * 64}.example")
+def test_a_domain_of_plain_letters_is_what_idna_makes_of_it(domain: str) -> None:
+    try:
+        expected = idna.encode(domain, strict=True).decode()
+    except UnicodeError:
+        expected = ""
+    if "." not in expected or expected.rpartition(".")[2].isdigit() or expected.endswith("."):
+        expected = ""
+    try:
+        key = normalise_email(f"ada@{domain}").key
+    except InvalidInput:
+        key = ""
+    assert key == (f"ada@{expected}" if expected else "")
 
 
 # Login fields

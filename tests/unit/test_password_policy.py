@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propusk.errors import InvalidInput
-from propusk.features.password.common import is_common
-from propusk.features.password.policy import check_password
+from propusk.passwords.common import is_common, read_entries
+from propusk.passwords.policy import check_password
 from propusk.settings import PasswordSettings
 
 SETTINGS = PasswordSettings()
@@ -173,6 +173,14 @@ def test_an_entry_of_the_list_is_found_whole_or_not_at_all() -> None:
     assert is_common("michelle")
     for text in ("", "\n", "sswor", "password,", "password\n12345678", "password\n"):
         assert not is_common(text)
+
+
+@pytest.mark.parametrize(
+    "source", [b"", b"FREQUENCY_LISTS = {'passwords': ['password', '123456']}", b"x = 'a,b'.split(',')"]
+)
+def test_lists_that_are_written_otherwise_are_an_error_and_no_password_is_taken_for_rare(source: bytes) -> None:
+    with pytest.raises(RuntimeError, match="not written as they were"):
+        read_entries(source)
 
 
 # What the password may not be built from

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from propusk.production import unsafe_in_production
 from propusk.setting_types import Limit, format_duration, parse_duration
 from propusk.settings import Algorithm, Settings, SettingsError, describe_faults, unknown_names
 
@@ -50,6 +51,21 @@ def test_the_environment_wins_over_the_env_file_and_that_over_toml(
     made = Settings.from_env()
     assert (made.audience, made.workers, made.token_algorithm) == ("environment", 2, Algorithm.ES256)
     assert Settings.from_env(audience="caller").audience == "caller"
+
+
+def test_an_apps_own_defaults_stand_where_nothing_else_says_anything(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = {"audience": "app", "workers": 5, "access_token_ttl": "1h", "password": {"min_length": 12}}
+    (folder / "propusk.toml").write_text("workers = 3\n")
+    monkeypatch.setenv("PROPUSK_ACCESS_TOKEN_TTL", "2m")
+    monkeypatch.setenv("PROPUSK_PASSWORD__ITERATIONS", "2")
+    made = Settings.from_env(defaults, refresh_grace=timedelta(0))
+    assert (made.audience, made.workers, made.access_token_ttl) == ("app", 3, timedelta(minutes=2))
+    assert (made.password.min_length, made.password.iterations, made.refresh_grace) == (12, 2, timedelta(0))
+    assert Settings.from_env().audience is None
+    with pytest.raises(SettingsError, match=r"^max_sessions_per_user: "):
+        Settings.from_env({"max_sessions_per_user": 0})
 
 
 def test_nested_names_lists_durations_and_limits_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,25 +212,29 @@ def test_settings_print_no_secret() -> None:
 
 
 def test_t61_production_refuses_what_is_unsafe_and_names_each_thing(tmp_path: Path) -> None:
-    found = build(environment="production").unsafe_in_production()
-    assert len(found) == 3
-    assert [
-        word for word in ("public_url", "secret_key", "signing_key_file") if not any(word in f for f in found)
-    ] == []
+    found = unsafe_in_production(build(environment="production"))
+    needed = ("public_url", "secret_key", "signing_key_file", "mail_url")
+    assert len(found) == len(needed)
+    assert [word for word in needed if not any(word in f for f in found)] == []
 
     good: dict[str, Any] = {
         "environment": "production",
         "public_url": "https://auth.example.com",
         "secret_key": [KEY],
         "signing_key_file": tmp_path / "keys.pem",
+        "mail_url": "smtp://me:zq7canary@mail.example.com",
+        "mail_from": "no-reply@example.com",
     }
-    assert build(**good).unsafe_in_production() == []
-    assert build(**{**good, "signing_key_file": None, "token_algorithm": "HS256"}).unsafe_in_production() == []
+    assert unsafe_in_production(build(**good)) == []
+    assert unsafe_in_production(build(**{**good, "signing_key_file": None, "token_algorithm": "HS256"})) == []
     for change in (
         {"secret_key": ["change-me-" + KEY]},
+        {"metrics": True},
         {"secret_key": ["a" * 64]},
         {"password": {"memory_kib": 8}},
         {"password": {"iterations": 1}},
         {"public_url": "http://auth.example.com"},
+        {"mail_url": None},
+        {"mail_url": "smtp://mail.example.com?security=none"},
     ):
-        assert len(build(**{**good, **change}).unsafe_in_production()) == 1, change
+        assert len(unsafe_in_production(build(**{**good, **change}))) == 1, change

@@ -10,7 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from propusk.errors import AuthError, InvalidInput, MalformedJson, UnsupportedMediaType
-from propusk.web.body import MAX_BODY, MAX_DEPTH, MAX_ERRORS, media_type, parse_form, parse_json
+from propusk.faults import MAX_ERRORS
+from propusk.strict_json import MAX_DEPTH
+from propusk.web.body import MAX_BODY, media_type, parse_form, parse_json
 
 MALFORMED = {
     "nothing": b"",
@@ -52,10 +54,10 @@ MALFORMED = {
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
 def test_t48_what_is_no_strict_json_is_malformed_at_once(body: bytes) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(MalformedJson) as refusal:
         parse_json(body)
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
     assert refusal.value.__context__ is None, "the parser's error holds the document, secrets included"
     assert "zq7canary" not in str(refusal.value)
 
@@ -159,10 +161,10 @@ def test_t30_a_media_type_that_can_be_read_in_two_ways_is_refused(headers: list[
 
 @pytest.mark.parametrize("filler", [b" ", b"; ", b" ;", b";\t \t", b'; a="', b"; a=b"])
 def test_t49_a_long_media_type_costs_no_time(filler: bytes) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(UnsupportedMediaType):
         media_type([b"application/json" + filler * 8000 + b"\x00"])
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propusk.setting_types import Network
-from propusk.web.client import MAX_USER_AGENT, client_address, network_of, user_agent
+from propusk.web.client import MAX_USER_AGENT, client_address, network_of, preferred_language, user_agent
 
 TRUSTED: list[Network] = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 PROXY = "10.0.0.1"
@@ -179,9 +179,9 @@ def test_t06_only_the_nearest_hops_are_looked_at() -> None:
     ],
 )
 def test_t49_long_headers_cost_no_time(value: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     client_address(request(PROXY, *xff(value), *forwarded(value)), TRUSTED)
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 @pytest.mark.parametrize(
@@ -256,3 +256,44 @@ def test_t56_whatever_the_bytes_a_user_agent_can_be_stored_and_logged(sent: byte
     kept.encode("utf-8")
     assert len(kept) <= MAX_USER_AGENT
     assert not {unicodedata.category(c) for c in kept} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "language"),
+    [
+        ("ru", "ru"),
+        ("RU-ru", "ru"),
+        ("ru-RU,ru;q=0.9,en-US;q=0.8,en;q=0.7", "ru"),
+        ("en-US,en;q=0.9,ru;q=0.8", "en"),
+        ("de, fr;q=0.9, ru;q=0.1", "ru"),
+        ("en;q=0.5, ru;q=0.6", "ru"),
+        ("en; q=0.500 , ru ; q=0.501", "ru"),
+        ("en,ru", "en"),
+        ("en;q=0, ru;q=0.001", "ru"),
+        ("ru;q=0", None),
+        ("ru;q=0.000", None),
+        ("ru;q=2, en;q=0.1", "en"),
+        ("ru;q=x, en;q=0.1", "en"),
+        ("ru;q=0.0001, en;q=0.1", "en"),
+        ("rus, english", None),
+        ("*", None),
+        ("de", None),
+        ("", None),
+        (",,;;q=1,", None),
+        ("ru\0", None),
+        ("x" * 2000 + ",ru", None),
+    ],
+)
+def test_a_language_is_the_one_of_ours_that_is_liked_best(sent: str, language: str | None) -> None:
+    assert preferred_language({"headers": [(b"accept-language", sent.encode())]}) == language
+
+
+def test_languages_may_come_in_several_lines_or_not_at_all() -> None:
+    lines = [(b"accept-language", b"de"), (b"accept-language", b"en;q=0.5"), (b"accept-language", b"ru")]
+    assert preferred_language({"headers": lines}) == "ru"
+    assert preferred_language({"headers": []}) is None
+
+
+@given(st.binary(max_size=3000))
+def test_whatever_the_bytes_a_language_is_one_of_ours(sent: bytes) -> None:
+    assert preferred_language({"headers": [(b"accept-language", sent)]}) in ("en", "ru", None)

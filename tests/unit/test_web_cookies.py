@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from starlette.requests import cookie_parser
 
 from propusk.errors import NotAuthenticated
-from propusk.web.cookies import CookieNames, carries_cookie, clear_cookie_header, read_cookie, set_cookie_header
+from propusk.host import Cookies
+from propusk.web.cookies import carries_cookie, clear_cookie_header, read_cookie, set_cookie_header
 
-NAMES = CookieNames.for_url(https=True)
-LOCAL = CookieNames.for_url(https=False)
+NAMES = Cookies.named(None, https=True)
+LOCAL = Cookies.named(None, https=False)
 ACCESS = b"__Host-propusk_access"
 TOKEN = "zq7canary.eyJhIjoxfQ.c2ln-_"
 

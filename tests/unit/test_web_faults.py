@@ -9,8 +9,8 @@ import pytest
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from propusk.web.body import MAX_ERRORS
-from propusk.web.faults import _BUILT_IN, _EXACT, refusal_of
+from propusk.faults import _BUILT_IN, _EXACT, MAX_ERRORS
+from propusk.web.faults import refusal_of
 
 CANARY = "zq7canary"
 

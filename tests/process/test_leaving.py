@@ -1,0 +1,45 @@
+"""Asked to stop, a service says so to the balancers first, and serves on until they have heard it."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.process.people import login, me, new_person
+from tests.process.service import NO_LIMITS, Service
+from tests.process.wire import Ask, once
+
+pytestmark = pytest.mark.xdist_group("processes")
+DELAY = 6
+READY = Ask("GET", "/readyz")
+ENDED = (0, -signal.SIGTERM)
+"""What it ends with: several workers, or one."""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_asked_to_stop_it_is_not_ready_any_more_and_serves_on_for_a_while(tmp_path: Path, workers: int) -> None:
+    with Service(tmp_path, env={**NO_LIMITS, "PROPUSK_SHUTDOWN_DELAY": f"{DELAY}s"}, workers=workers) as service:
+        person = await new_person(service.port)
+        one = await person.log_in()
+        begun = time.monotonic()
+        stopping = asyncio.create_task(asyncio.to_thread(service.stop))
+        while (ready := await once(service.port, READY)).status == 200:
+            assert time.monotonic() - begun < DELAY, "it never said so"
+        assert (ready.status, ready.code) == (503, "unavailable")
+        assert int(ready.headers["retry-after"]) > 0
+        await asyncio.sleep(begun + DELAY / 2 - time.monotonic())
+        assert (await once(service.port, me(one.access))).status == 200
+        assert (await once(service.port, login(person.email))).status == 200
+        assert await stopping in ENDED
+        assert DELAY <= time.monotonic() - begun < DELAY + 12, "as soon as nobody is served any more"
+
+
+async def test_asked_to_stop_twice_it_does_not_wait(tmp_path: Path) -> None:
+    with Service(tmp_path, env={"PROPUSK_SHUTDOWN_DELAY": "10m"}) as service:
+        os.kill(service.pid, signal.SIGTERM)
+        while (await once(service.port, READY)).status == 200:
+            pass
+        assert await asyncio.to_thread(service.stop) in ENDED
