@@ -1,83 +1,127 @@
-"""Servers under measurement: real processes, one worker on one core; the load comes from the other core."""
+"""Servers under measurement: real processes on a core of their own; databases and load are on the other."""
 
+import http.client
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-import httpx
 
 SERVER_CORE, LOAD_CORE = 0, 1
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server."""
+    """A running server, and how many seconds it took from its start to its first answer."""
 
     name: str
-    url: str
+    port: int
     pid: int
+    started_after: float
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
 
     def resident_mib(self) -> float:
         """Resident memory of the process, in MiB."""
+        return self._status("VmRSS")
+
+    def peak_mib(self) -> float:
+        """The most it ever held, in MiB."""
+        return self._status("VmHWM")
+
+    def freeze(self) -> None:
+        """Stop it where it is, so that what it does when idle does not disturb whose turn it is."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.killpg(self.pid, signal.SIGCONT)
+
+    def thread_ms(self) -> dict[int, float]:
+        """Milliseconds of CPU that each of its threads has had; the event loop's is the process's own."""
+        spent = {}
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with suppress(FileNotFoundError):  # it ended just now
+                spent[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / 1e6
+        return spent
+
+    def _status(self, name: str) -> float:
         text = Path(f"/proc/{self.pid}/status").read_text()
-        kib = next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS"))
+        kib = next(line.split()[1] for line in text.splitlines() if line.startswith(name))
         return int(kib) / 1024
 
 
 def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def on_core(core: int) -> list[str]:
-    """The beginning of a command that is to stay on one core, with its children."""
-    return ["taskset", "-c", str(core)]
+def on_core(*cores: int) -> list[str]:
+    """The beginning of a command that is to stay on these cores, with its children."""
+    return ["taskset", "-c", ",".join(map(str, cores))]
 
 
 @contextmanager
-def running(name: str, command: list[str], port: int, env: Mapping[str, str], ready: str) -> Iterator[Server]:
-    """A server pinned to its core, from its first answer to its end."""
-    url = f"http://127.0.0.1:{port}"
+def running(
+    name: str, command: list[str], port: int, env: Mapping[str, str], path: str, cores: tuple[int, ...] = (SERVER_CORE,)
+) -> Iterator[Server]:
+    """A server on its core, from its first answer to its end."""
     with tempfile.TemporaryFile() as log:
+        begun = time.monotonic()
         process = subprocess.Popen(
-            [*on_core(SERVER_CORE), *command],
-            env={**os.environ, **env},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+            [*on_core(*cores), *command], env={**os.environ, **env}, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            _wait(process, url + ready)
-            yield Server(name, url, process.pid)
-        except BaseException:
-            log.seek(0)
-            sys.stderr.write(log.read().decode(errors="replace")[-3000:])
-            raise
+            try:
+                _wait(process, port, path)
+            except BaseException:
+                log.seek(0)
+                sys.stderr.write(log.read().decode(errors="replace")[-3000:])
+                raise
+            yield Server(name, port, process.pid, time.monotonic() - begun)
         finally:
-            process.terminate()
-            process.wait(30)
+            _end(process)
 
 
-def _wait(process: "subprocess.Popen[bytes]", url: str) -> None:
+def _wait(process: "subprocess.Popen[bytes]", port: int, path: str) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with status {process.returncode}")
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
-            if httpx.get(url, timeout=2).status_code == 200:
+            connection.request("GET", path)
+            if connection.getresponse().status < 500:
                 return
-        except httpx.TransportError:
-            time.sleep(0.02)
-    raise TimeoutError(url)
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.005)
+        finally:
+            connection.close()
+    raise TimeoutError(f"no answer on port {port}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGCONT)
+        process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @contextmanager
@@ -101,30 +145,17 @@ def databases_on(core: int) -> Iterator[None]:
 
 
 @contextmanager
-def floor() -> Iterator[Server]:
-    """The empty FastAPI endpoint."""
+def redis_on(core: int) -> Iterator[str | None]:
+    """The URL of a Redis of our own that keeps nothing on the disk; None where it is not installed."""
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        yield None
+        return
     port = free_port()
-    command = [sys.executable, "-m", "bench.floor", str(port)]
-    with running("floor", command, port, {}, "/users/me") as server:
-        yield server
-
-
-@contextmanager
-def propusk(name: str, database_url: str | None, folder: Path) -> Iterator[Server]:
-    """The service as an operator starts it, with limits that the load does not meet."""
-    port = free_port()
-    env = {
-        "PROPUSK_DATA_DIR": str(folder / name),
-        "PROPUSK_PUBLIC_URL": f"http://127.0.0.1:{port}",
-        **{f"PROPUSK_LIMITS__{limit}": "1000000000/1d" for limit in LIMITS},
-    }
-    if database_url is not None:
-        env["PROPUSK_DATABASE_URL"] = database_url
-        subprocess.run([COMMAND, "migrate"], env={**os.environ, **env}, check=True, stdout=sys.stderr)
-    command = [COMMAND, "serve", "--port", str(port)]
-    with running(name, command, port, env, "/readyz") as server:
-        yield server
-
-
-COMMAND = str(Path(sys.executable).with_name("propusk"))
-LIMITS = ("LOGIN_PAIR", "LOGIN_ACCOUNT", "LOGIN_NETWORK", "REGISTER", "REFRESH")
+    command = [*on_core(core), program, "--save", "", "--port", str(port), "--bind", "127.0.0.1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -1,6 +1,6 @@
 """`make attack`: timing and brute force against real processes. Prints one table, and ends with 1 if anything broke.
 
-Everything takes a quarter of an hour; `--only T20,T25` and `--db sqlite` choose, `--scale 0.1` shortens.
+Everything takes some twenty minutes; `--only T20,T25` and `--db sqlite` choose, `--scale 0.1` shortens.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from bench.attack.crashes import crashes
 from bench.attack.floods import bursts, bursts_on_nodes, flooded
 from bench.attack.races import races, races_of_nodes
 from bench.attack.row import HEAD, Attack, Row
+from bench.attack.strangers import strangers
 from bench.attack.timing import timings
 from tests.backends import NAMES, is_reachable
 from tests.process.service import NO_LIMITS, Service
@@ -55,6 +56,7 @@ def attacks_on(name: str, scale: float, seconds: float) -> Iterator[Attack]:
         yield from flooded(service, seconds)
     with folder(name) as path, town_on(name, path, workers=1, settings=COSTLY) as town:
         yield from timings(town)
+        yield from strangers(town, scale)
 
 
 def main() -> int:

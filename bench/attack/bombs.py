@@ -143,20 +143,26 @@ def bodies() -> dict[str, bytes]:
 
 
 def _body(service: Service, request: bytes) -> str:
-    async def run() -> tuple[int, float]:
+    async def run() -> tuple[int | None, float]:
         wire = await Wire.open(service.port)
         begun = time.perf_counter()
         wire.send(request)
-        answer = await wire.receive()
+        try:
+            status = (await wire.receive()).status
+        except ConnectionResetError:
+            # Closed on a sender who would not stop: TCP may lose the answer on the way then (RFC 9112, section 9.6).
+            status = None
         seconds = time.perf_counter() - begun
         await wire.close()
-        return answer.status, seconds
+        return status, seconds
 
     asyncio.run(run())
     before = resident_mib(service.pid)
     found = [asyncio.run(run()) for _ in range(10)]
     growth, slowest = resident_mib(service.pid) - before, max(seconds for _, seconds in found)
-    assert {status for status, _ in found} <= {400, 413, 415, 422}, f"{found[0][0]}"
+    seen = {status for status, _ in found}
+    assert seen <= {400, 413, 415, 422, None}, str(seen)
     assert slowest < 1, f"{slowest:.2f} s"
     assert growth < BODY_GROWTH_MIB, f"memory +{growth:.2f} MiB"
-    return f"{found[0][0]} within {1000 * slowest:.0f} ms, memory {growth:+.2f} MiB"
+    shown = " or ".join(str(status or "closed") for status in sorted(seen, key=lambda status: status or 999))
+    return f"{shown} within {1000 * slowest:.0f} ms, memory {growth:+.2f} MiB"

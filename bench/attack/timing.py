@@ -4,7 +4,7 @@ import asyncio
 import math
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import uuid4
@@ -46,35 +46,52 @@ class Comparison:
         return abs(self.medians[0] - self.medians[1]) / min(self.medians)
 
 
-async def compare(port: int, one: Ask, other: Ask) -> Comparison:
+async def of_its_answer(wire: Wire, request: Ask) -> float:
+    """Seconds until a request is answered."""
+    begun = time.perf_counter()
+    await wire.ask(request)
+    return time.perf_counter() - begun
+
+
+Stopwatch = Callable[[Wire, Ask], Awaitable[float]]
+
+
+async def compare(port: int, one: Ask, other: Ask, *, time_of: Stopwatch, samples: int) -> Comparison:
     """Ask both in turn on one connection: A B B A, so that neither always comes first."""
     wire = await Wire.open(port)
     times: tuple[list[float], list[float]] = ([], [])
     try:
-        for n in range(WARM_UP + SAMPLES):
+        for n in range(WARM_UP + samples):
             pair = list(zip((one, other), times, strict=True))
             for request, found in pair if n % 2 else reversed(pair):
-                begun = time.perf_counter()
-                await wire.ask(request)
+                value = await time_of(wire, request)
                 if n >= WARM_UP:
-                    found.append(time.perf_counter() - begun)
+                    found.append(value)
     finally:
         await wire.close()
     return Comparison((statistics.median(times[0]), statistics.median(times[1])), p_value(*times))
 
 
-def tells(port: int, one: Ask, other: Ask) -> str:
-    """Three runs; two must not tell."""
+def measure(
+    port: int, one: Ask, other: Ask, *, time_of: Stopwatch = of_its_answer, samples: int = SAMPLES
+) -> tuple[bool, str]:
+    """Three runs: whether two of them tell, and their numbers."""
 
     async def run() -> list[Comparison]:
-        return [await compare(port, one, other) for _ in range(RUNS)]
+        return [await compare(port, one, other, time_of=time_of, samples=samples) for _ in range(RUNS)]
 
     runs = asyncio.run(run())
     text = "; ".join(
         f"{1000 * r.medians[0]:.2f} and {1000 * r.medians[1]:.2f} ms ({100 * r.difference:.1f} %, p = {r.p:.2f})"
         for r in runs
     )
-    assert sum(run.is_telling for run in runs) <= RUNS // 2, f"time tells: {text}"
+    return sum(run.is_telling for run in runs) > RUNS // 2, text
+
+
+def tells(port: int, one: Ask, other: Ask, *, time_of: Stopwatch = of_its_answer, samples: int = SAMPLES) -> str:
+    """The numbers of three runs, two of which must not tell."""
+    told, text = measure(port, one, other, time_of=time_of, samples=samples)
+    assert not told, f"time tells: {text}"
     return text
 
 

@@ -1,0 +1,1 @@
+"""One table a file: what it measures, how, and the bar."""
