@@ -239,6 +239,20 @@ async def test_a_connection_that_is_closed_in_a_transaction_gives_the_gate_back(
     assert await count(engine, "lost") == 0
 
 
+async def test_a_file_is_turned_to_wal_when_who_writes_it_has_ended(path: str, gate: threading.Lock) -> None:
+    """SQLite refuses at once here, whatever its time-out: so fell who started second on a new file."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        opening = asyncio.create_task(open_connection(path, gate, ["PRAGMA journal_mode = WAL"]))
+        done, _ = await asyncio.wait([opening], timeout=0.1)
+        assert not done
+        other.execute("ROLLBACK")
+        connection = await opening
+    cursor = await connection.cursor().execute("PRAGMA journal_mode")
+    assert await cursor.fetchall() == [("wal",)]
+    await connection.close()
+
+
 async def test_a_connection_that_breaks_gives_the_gate_back(path: str, gate: threading.Lock) -> None:
     """SQLite's own connection is closed under ours, before a write and in the middle of one."""
     idle, writing = await open_connection(path, gate), await open_connection(path, gate)

@@ -9,6 +9,7 @@ Within a process a lock does better; between processes SQLite's own waiting rema
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from functools import partial
@@ -191,7 +192,7 @@ def _open(path: str, pragmas: Sequence[str]) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=PATIENCE, check_same_thread=False)
     try:
         for pragma in pragmas:
-            connection.execute(pragma)
+            _set(connection, pragma)
         # SQLite's own lower() knows ASCII only; names are not all ASCII. It stays what it is: the schema of a host may
         # use it, and trusts no function of ours.
         connection.create_function("propusk_lower", 1, _lower, deterministic=True)
@@ -199,6 +200,20 @@ def _open(path: str, pragmas: Sequence[str]) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _set(connection: sqlite3.Connection, pragma: str) -> None:
+    # Of several that turn a new file to WAL at once SQLite refuses all but one, without waiting by itself.
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute(pragma)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _lower(value: str | float | bytes | None) -> str | float | bytes | None:
