@@ -118,9 +118,11 @@ def _lifespan(auth: Auth) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with auth.running():
-            # What stands by now stays: to walk all of it again and again would stop the loop each time.
+            # What stands by now stays: to walk all of it again and again would stop the loop each time. What a crowd
+            # leaves behind it is found while young; among what is old the collector looks ten times as rarely as usual.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(700, 10, 100)
             with announced(app, auth.settings.shutdown_delay):
                 yield
 

@@ -145,7 +145,8 @@ async def test_a_document_comes_back_as_it_was(house: House, value: dict[str, An
 async def hit(house: House, *keys: bytes, now: datetime | None = None) -> dict[bytes, tuple[int, datetime]]:
     now = now or house.clock()
     async with house.auth.engine.begin() as connection:
-        return await count_hits(connection, house.auth.tables.counters, [(key, now + WINDOW) for key in keys], now)
+        ends = [(key, now + WINDOW) for key in keys]
+        return await connection.run_sync(count_hits, house.auth.tables.counters, ends, now)
 
 
 async def test_hits_are_counted_in_a_window_that_starts_anew_when_it_has_passed(house: House) -> None:

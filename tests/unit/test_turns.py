@@ -10,8 +10,11 @@ from starlette.types import Message
 
 from propusk.web.problems import Render, problems
 from propusk.web.route import LeanRoute
-from propusk.web.turns import take_turn
+from propusk.web.turns import Turns
 from tests.kit import make_settings
+from tests.unit.rounds import Rounds
+
+TURNS = Turns()
 
 
 class Host:
@@ -20,27 +23,12 @@ class Host:
     router = APIRouter()
 
 
-class Rounds:
-    """Counts the rounds of the event loop."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._turn()
-
-    def _turn(self) -> None:
-        self.count += 1
-        self._handle = asyncio.get_running_loop().call_soon(self._turn)
-
-    def stop(self) -> None:
-        self._handle.cancel()
-
-
 async def begun_in(crowd: int, *, gone: int | None = None) -> list[int]:
     """The rounds in which each of a crowd begins; one of them may go away at once."""
     rounds, found = Rounds(), []
 
     async def begin() -> None:
-        await take_turn()
+        await TURNS.take()
         found.append(rounds.count)
 
     tasks = [asyncio.create_task(begin()) for _ in range(crowd)]
@@ -64,9 +52,48 @@ async def test_a_request_that_went_away_takes_nobodys_turn() -> None:
     assert len(found) == len(set(found)) == 9
 
 
+async def test_in_each_round_begins_what_its_share_has_room_for() -> None:
+    now, rounds, found = 0.0, Rounds(), list[int]()
+    turns = Turns(share=0.001, clock=lambda: now)
+
+    def begin() -> None:
+        nonlocal now
+        now += 0.0003
+        found.append(rounds.count)
+
+    def begin_slowly() -> None:
+        nonlocal now
+        now += 5
+        found.append(rounds.count)
+
+    for act in [begin] * 8 + [begin_slowly] * 2:
+        turns.begin(act)
+    first = rounds.count
+    assert found == [first] * 4, "at once, while there is room"
+    turns.begin(begin)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    rounds.stop()
+    assert [n - first for n in found] == [0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 4], "in order, and one at least"
+
+
+async def test_what_fails_to_begin_holds_nobody_up() -> None:
+    turns, begun, heard = Turns(), list[str](), list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(str(context["exception"])))
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    for act in [lambda: begun.append("first"), fail, lambda: begun.append("last")]:
+        turns.begin(act)
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert (begun, heard) == (["first", "last"], ["no"])
+
+
 def test_an_event_loop_that_ended_in_the_middle_leaves_the_next_alone() -> None:
     async def leave() -> None:
-        crowd = [asyncio.create_task(take_turn()) for _ in range(3)]
+        crowd = [asyncio.create_task(TURNS.take()) for _ in range(3)]
         await asyncio.sleep(0)
         assert not crowd[-1].done()
 

@@ -5,10 +5,14 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from propusk.web.turns import Turns
+
 MAX_OVERHEAD = 64 * 1024
 """Bytes of one request that are not its body: address, headers, the marks of chunks, trailers."""
 SECONDS = 10.0
 """How long the headers of a request may take."""
+DOOR = Turns(share=0.0002)
+"""Whose first bytes are read, and who is let go: a crowd that comes or goes leaves room for who is here."""
 _PIECE = 8 * 1024
 _PROBLEM = b'{"type":"about:blank","title":"Request Header Fields Too Large","status":431}'
 _TOO_LARGE = (
@@ -31,6 +35,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _overhead = 0
     _in_head = True
     _timer: asyncio.TimerHandle | None = None
+    _is_new = True
+    _first = b""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -41,6 +47,31 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if not self._is_new:
+            self._receive(data)
+            return
+        self._first += data
+        DOOR.begin(self._begin)
+        if self._is_new:
+            self.flow.pause_reading()  # until it is its turn
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Close when it is its turn."""
+        DOOR.begin(self.transport.close)
+        return True
+
+    def shutdown(self) -> None:
+        """What has come is answered before the connection ends."""
+        self._begin()
+        super().shutdown()
+
+    def _begin(self) -> None:
+        if self._first and not self.transport.is_closing():
+            data, self._first, self._is_new = self._first, b"", False
+            self.flow.resume_reading()
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
         self._overhead += len(data)
         if self._overhead <= MAX_OVERHEAD:
             super().data_received(data)

@@ -5,16 +5,15 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Table, TextClause, bindparam, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Table, TextClause, bindparam, select, text
 
 from propusk.db.dialect import server_name
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-async def count_hits(
-    connection: AsyncConnection, counters: Table, hits: Sequence[tuple[bytes, datetime]], now: datetime
+def count_hits(
+    connection: Connection, counters: Table, hits: Sequence[tuple[bytes, datetime]], now: datetime
 ) -> dict[bytes, tuple[int, datetime]]:
     """Count one more for each key, atomically; a window that has passed starts anew.
 
@@ -28,15 +27,15 @@ async def count_hits(
     for n, (key, end) in enumerate(sorted(hits)):
         values |= {f"key{n}": key, f"count{n}": 1, f"end{n}": end}
     name = server_name(connection)
-    rows = await connection.execute(_count_text(name, counters, len(hits)), values)
+    rows = connection.execute(_count_text(name, counters, len(hits)), values)
     if name == "mysql":
         # MySQL knows no RETURNING; within the transaction nobody else has counted since.
         c = counters.c
-        rows = await connection.execute(select(c.key, c.count, c.resets_at).where(c.key.in_([k for k, _ in hits])))
+        rows = connection.execute(select(c.key, c.count, c.resets_at).where(c.key.in_([k for k, _ in hits])))
     return {bytes(key): (count, end) for key, count, end in rows}
 
 
-async def uncount_hits(connection: AsyncConnection, counters: Table, taken: Mapping[bytes, int], now: datetime) -> None:
+def uncount_hits(connection: Connection, counters: Table, taken: Mapping[bytes, int], now: datetime) -> None:
     """Take so much off the count of each key, but no more than there is; a window that has passed stays as it is.
 
     One statement, as it takes one trip and locks the rows in the order it names them, which an UPDATE does not. The
@@ -45,7 +44,7 @@ async def uncount_hits(connection: AsyncConnection, counters: Table, taken: Mapp
     values: dict[str, Any] = {"now": now}
     for n, (key, count) in enumerate(sorted(taken.items())):
         values |= {f"key{n}": key, f"count{n}": count, f"end{n}": _LONG_AGO}
-    await connection.execute(_uncount_text(server_name(connection), counters, len(taken)), values)
+    connection.execute(_uncount_text(server_name(connection), counters, len(taken)), values)
 
 
 @lru_cache

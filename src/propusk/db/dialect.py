@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from traceback import walk_tb
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Result, Select, Table, func, insert, text
+from sqlalchemy import ColumnElement, Connection, Executable, Result, Select, Table, func, insert, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
@@ -111,7 +111,7 @@ async def check_deferred(db: AsyncSession) -> None:
         await db.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
 
 
-def server_name(connection: AsyncConnection) -> str:
+def server_name(connection: AsyncConnection | Connection) -> str:
     """The dialect's name, with MariaDB apart from MySQL."""
     dialect: Any = connection.dialect
     return "mariadb" if getattr(dialect, "is_mariadb", False) else str(dialect.name)

@@ -1,14 +1,17 @@
 """Counters in the SQL database, on connections of their own: a refusal rolls its use case back, never its count."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from propusk.db.counters import count_hits, uncount_hits
 from propusk.store import Hit
 
+T = TypeVar("T")
+R = TypeVar("R")
 _ALL = 2**31 - 1
 """More than any counter holds."""
 
@@ -25,13 +28,21 @@ class SqlStore:
         self._counters = counters
 
     async def hit(self, hits: Sequence[Hit], *, now: datetime) -> dict[bytes, tuple[int, datetime]]:
-        async with self._engine.begin() as connection:
-            return await count_hits(connection, self._counters, [(h.key, now + h.limit.window) for h in hits], now)
+        ends = [(hit.key, now + hit.limit.window) for hit in hits]
+        return await self._in_transaction(count_hits, ends, now)
 
     async def give_back(self, hits: Sequence[Hit], *, clear: Sequence[Hit] = (), now: datetime) -> None:
         taken = dict.fromkeys((hit.key for hit in hits), 1) | dict.fromkeys((hit.key for hit in clear), _ALL)
-        async with self._engine.begin() as connection:
-            await uncount_hits(connection, self._counters, taken, now)
+        await self._in_transaction(uncount_hits, taken, now)
+
+    async def _in_transaction(self, act: Callable[[Connection, Table, T, datetime], R], what: T, now: datetime) -> R:
+        # All of it in one go: each way into SQLAlchemy's greenlets costs about as much as what is done there.
+        def run(connection: Connection) -> R:
+            with connection.begin():
+                return act(connection, self._counters, what, now)
+
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(run)
 
     async def health(self) -> Mapping[str, bool]:
         return {}

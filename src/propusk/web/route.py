@@ -21,10 +21,11 @@ from propusk.web.client import HAS_GONE
 from propusk.web.faults import refusal_of
 from propusk.web.headers import header_values
 from propusk.web.problems import Render, rendered
-from propusk.web.turns import take_turn
+from propusk.web.turns import Turns
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 BODY_SECONDS = 10.0
+_TURNS = Turns()
 
 
 class _Unread:
@@ -158,7 +159,7 @@ class LeanRoute(APIRoute):
         endpoint, resolving = self.endpoint, super().get_route_handler()
 
         async def lean(request: Request) -> Response:
-            await take_turn()
+            await _TURNS.take()
             _check_query(request.scope)
             request.scope[HAS_GONE] = request.is_disconnected
             handle = resolving if getattr(request.app.router, "dependencies", ()) else endpoint
