@@ -253,6 +253,37 @@ async def test_a_file_is_turned_to_wal_when_who_writes_it_has_ended(path: str, g
     await connection.close()
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+def test_who_asked_may_end_with_their_event_loop(path: str, gate: threading.Lock, is_told: bool) -> None:
+    """In the middle of a statement; whether or not the connection has been told to stop by then."""
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def write(cursor: sqlite3.Cursor) -> None:
+        cursor.execute("CREATE TABLE t (id INTEGER)")
+        cursor.execute("INSERT INTO t VALUES (1)")
+        has_begun.set()
+        may_end.wait(60)
+
+    async def leave() -> OneTripConnection:
+        connection = await open_connection(path, gate)
+        writing = asyncio.create_task(connection.in_thread("INSERT", write))
+        while not has_begun.is_set():
+            await asyncio.sleep(0.001)
+        writing.cancel()
+        if is_told:
+            connection.stop()
+        return connection
+
+    connection = asyncio.run(leave())
+    assert gate.locked()
+    may_end.set()
+    if not is_told:
+        connection.stop()
+    connection._thread.join(60)
+    assert not connection._thread.is_alive()
+    assert not gate.locked()
+
+
 async def test_a_connection_that_breaks_gives_the_gate_back(path: str, gate: threading.Lock) -> None:
     """SQLite's own connection is closed under ours, before a write and in the middle of one."""
     idle, writing = await open_connection(path, gate), await open_connection(path, gate)

@@ -30,6 +30,8 @@ class BoundedProtocol(HttpToolsProtocol):
     More than `MAX_OVERHEAD` is answered 431 (RFC 6585, section 5), or with a close where an answer is under way.
     Headers that are not complete `SECONDS` after the connection was opened, or after the first byte of a later
     request, end the connection; so does a rest of a request that was answered before its end.
+
+    What comes first on a connection waits for its turn, and so does its end: see `DOOR`.
     """
 
     _overhead = 0

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiosqlite
+from aiosqlite.core import _connection_worker_thread
 
 PATIENCE = 10.0
 """Seconds to wait for the writer before us."""
@@ -69,6 +70,8 @@ class OneTripConnection(aiosqlite.Connection):
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], gate: threading.Lock) -> None:
         super().__init__(partial(self._open, connect), iter_chunk_size=64)
+        # The process need not wait for it to end.
+        self._thread = threading.Thread(target=self._work, daemon=True)
         self._opened: sqlite3.Connection | None = None
         self._gate = gate
         self._is_writer = False
@@ -116,6 +119,17 @@ class OneTripConnection(aiosqlite.Connection):
         return super().stop()
 
     # What follows runs in the connection's thread.
+
+    def _work(self) -> None:
+        # aiosqlite's own work ends with an error where the event loop of who asked has ended, and would leave the gate
+        # to nobody.
+        is_over = False
+        while not is_over:
+            try:
+                _connection_worker_thread(self._tx)
+                is_over = True
+            except RuntimeError:
+                is_over = not self._running and self._tx.empty()
 
     def _open(self, connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
         # Kept here as well: who is cancelled before they hear of it could not close it.
@@ -179,8 +193,6 @@ async def open_connection(path: str, gate: threading.Lock, pragmas: Sequence[str
         pragmas: statements to run first, in the trip that opens it.
     """
     connection = OneTripConnection(partial(_open, path, pragmas), gate)
-    # The process need not wait for it to end.
-    connection._thread.daemon = True
     _ = await connection
     return connection
 
