@@ -118,11 +118,11 @@ def _lifespan(auth: Auth) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with auth.running():
-            # What stands by now stays: to walk all of it again and again would stop the loop each time. What a crowd
-            # leaves behind it is found while young; among what is old the collector looks ten times as rarely as usual.
+            # What stands by now stays: to walk all of it again and again would stop the loop each time. So does a walk
+            # through all that has grown old since, which a crowd makes long: rarely is enough.
             gc.collect()
             gc.freeze()
-            gc.set_threshold(700, 10, 100)
+            gc.set_threshold(*gc.get_threshold()[:2], 100)
             with announced(app, auth.settings.shutdown_delay):
                 yield
 

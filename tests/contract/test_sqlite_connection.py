@@ -253,6 +253,13 @@ async def test_a_file_is_turned_to_wal_when_who_writes_it_has_ended(path: str, g
     await connection.close()
 
 
+async def test_what_is_wrong_with_a_pragma_is_said_at_once(path: str, gate: threading.Lock) -> None:
+    begun = time.monotonic()
+    with pytest.raises(sqlite3.OperationalError, match="syntax"):
+        await open_connection(path, gate, ["PRAGMA journal_mode ="])
+    assert time.monotonic() - begun < PATIENCE / 2
+
+
 @pytest.mark.parametrize("is_told", [True, False])
 def test_who_asked_may_end_with_their_event_loop(path: str, gate: threading.Lock, is_told: bool) -> None:
     """In the middle of a statement; whether or not the connection has been told to stop by then."""

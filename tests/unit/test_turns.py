@@ -1,6 +1,8 @@
 """Who begins when, in a crowd."""
 
 import asyncio
+import gc
+import weakref
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -10,11 +12,11 @@ from starlette.types import Message
 
 from propusk.web.problems import Render, problems
 from propusk.web.route import LeanRoute
-from propusk.web.turns import Turns
+from propusk.web.turns import Begin, Turns, TurnsOfLoops
 from tests.kit import make_settings
 from tests.unit.rounds import Rounds
 
-TURNS = Turns()
+TURNS = TurnsOfLoops()
 
 
 class Host:
@@ -23,8 +25,8 @@ class Host:
     router = APIRouter()
 
 
-async def begun_in(crowd: int, *, gone: int | None = None) -> list[int]:
-    """The rounds in which each of a crowd begins; one of them may go away at once."""
+async def begun_in(crowd: int, *, gone: int = 0) -> list[int]:
+    """The rounds in which each of a crowd begins; so many of them, from the second on, go away at once."""
     rounds, found = Rounds(), []
 
     async def begin() -> None:
@@ -33,8 +35,8 @@ async def begun_in(crowd: int, *, gone: int | None = None) -> list[int]:
 
     tasks = [asyncio.create_task(begin()) for _ in range(crowd)]
     await asyncio.sleep(0)
-    if gone is not None:
-        tasks[gone].cancel()
+    for task in tasks[1 : 1 + gone]:
+        task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     rounds.stop()
     return found
@@ -48,47 +50,88 @@ async def test_t09_of_a_crowd_one_begins_in_each_round() -> None:
 
 
 async def test_a_request_that_went_away_takes_nobodys_turn() -> None:
-    found = await begun_in(10, gone=3)
-    assert len(found) == len(set(found)) == 9
+    heard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(context))
+    [first, last] = await begun_in(12, gone=10)
+    assert last - first <= 2
+    assert heard == []
 
 
-async def test_in_each_round_begins_what_its_share_has_room_for() -> None:
-    now, rounds, found = 0.0, Rounds(), list[int]()
-    turns = Turns(share=0.001, clock=lambda: now)
+def starters(rounds: Rounds, begun: list[tuple[int, int]], count: int) -> list[Begin]:
+    """So many that note which of them began in which round."""
 
-    def begin() -> None:
-        nonlocal now
-        now += 0.0003
-        found.append(rounds.count)
+    def starter(n: int) -> Begin:
+        def begin() -> bool:
+            begun.append((n, rounds.count))
+            return True
 
-    def begin_slowly() -> None:
-        nonlocal now
-        now += 5
-        found.append(rounds.count)
+        return begin
 
-    for act in [begin] * 8 + [begin_slowly] * 2:
-        turns.begin(act)
-    first = rounds.count
-    assert found == [first] * 4, "at once, while there is room"
-    turns.begin(begin)
-    for _ in range(10):
+    return [starter(n) for n in range(count)]
+
+
+async def sleep_rounds(count: int) -> None:
+    for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def test_so_many_begin_in_each_round_and_nobody_overtakes() -> None:
+    turns, rounds, begun = Turns(each=3), Rounds(), list[tuple[int, int]]()
+    loop, [*crowd, late, last] = asyncio.get_running_loop(), starters(rounds, begun, 9)
+    first = rounds.count
+    for begin in crowd:
+        turns.begin(loop, begin)
+    assert begun == [(n, first) for n in range(3)], "at once, while there is room"
+    await asyncio.sleep(0)
+    turns.begin(loop, late)
+    await sleep_rounds(4)
+    turns.begin(loop, last)
     rounds.stop()
-    assert [n - first for n in found] == [0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 4], "in order, and one at least"
+    assert [n for n, _ in begun] == list(range(9))
+    assert [n - first for _, n in begun[:-1]] == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert begun[-1][1] == rounds.count, "there is room again"
+
+
+async def test_who_waits_gets_as_much_as_is_given_to_others() -> None:
+    turns, rounds, begun = Turns(each=1), Rounds(), list[tuple[int, int]]()
+    loop = asyncio.get_running_loop()
+    turns.make_room()  # while nobody waits, it is for nobody
+    for begin in starters(rounds, begun, 8):
+        turns.begin(loop, begin)
+    for _ in range(3):
+        turns.make_room()
+    await sleep_rounds(5)
+    rounds.stop()
+    first = begun[0][1]
+    assert [n - first for _, n in begun] == [0, 1, 1, 1, 1, 2, 3, 4]
 
 
 async def test_what_fails_to_begin_holds_nobody_up() -> None:
-    turns, begun, heard = Turns(), list[str](), list[str]()
-    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(str(context["exception"])))
+    turns, rounds, begun, heard = Turns(), Rounds(), list[tuple[int, int]](), list[str]()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: heard.append(str(context["exception"])))
 
-    def fail() -> None:
+    def fail() -> bool:
         raise ValueError("no")
 
-    for act in [lambda: begun.append("first"), fail, lambda: begun.append("last")]:
-        turns.begin(act)
-    for _ in range(4):
+    first, last = starters(rounds, begun, 2)
+    for begin in (first, fail, last):
+        turns.begin(loop, begin)
+    await sleep_rounds(4)
+    rounds.stop()
+    assert ([n for n, _ in begun], heard) == ([0, 1], ["no"])
+
+
+def test_an_event_loop_that_has_ended_is_not_kept() -> None:
+    async def leave() -> "weakref.ref[asyncio.AbstractEventLoop]":
+        crowd = [asyncio.create_task(TURNS.take()) for _ in range(3)]
         await asyncio.sleep(0)
-    assert (begun, heard) == (["first", "last"], ["no"])
+        assert not crowd[-1].done()
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(leave())
+    gc.collect()
+    assert loop() is None
 
 
 def test_an_event_loop_that_ended_in_the_middle_leaves_the_next_alone() -> None:

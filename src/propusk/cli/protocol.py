@@ -5,14 +5,14 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from propusk.web.turns import Turns
+from propusk.web.turns import TurnsOfLoops
 
 MAX_OVERHEAD = 64 * 1024
 """Bytes of one request that are not its body: address, headers, the marks of chunks, trailers."""
 SECONDS = 10.0
 """How long the headers of a request may take."""
-DOOR = Turns(share=0.0002)
-"""Whose first bytes are read, and who is let go: a crowd that comes or goes leaves room for who is here."""
+BEGIN_EACH, LEAVE_EACH = 4, 16
+"""How many connections begin, and how many are let go, in a round of the event loop in which nobody else asks."""
 _PIECE = 8 * 1024
 _PROBLEM = b'{"type":"about:blank","title":"Request Header Fields Too Large","status":431}'
 _TOO_LARGE = (
@@ -24,6 +24,9 @@ _TOO_LARGE = (
 )
 
 
+_BEGINNING, _LEAVING = TurnsOfLoops(BEGIN_EACH), TurnsOfLoops(LEAVE_EACH)
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which by itself keeps a header of any length and waits for its end for ever.
 
@@ -31,7 +34,8 @@ class BoundedProtocol(HttpToolsProtocol):
     Headers that are not complete `SECONDS` after the connection was opened, or after the first byte of a later
     request, end the connection; so does a rest of a request that was answered before its end.
 
-    What comes first on a connection waits for its turn, and so does its end: see `DOOR`.
+    What comes first on a connection waits for its turn, for as long as it takes, and so does its end: a crowd that
+    comes or hangs up at once leaves room for who is here, and gets as much as those do.
     """
 
     _overhead = 0
@@ -42,6 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._beginning = _BEGINNING.of(self.loop)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -50,16 +55,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._is_new:
+            self._beginning.make_room()
             self._receive(data)
             return
         self._first += data
-        DOOR.begin(self._begin)
+        self._beginning.begin(self.loop, self._begin)
         if self._is_new:
             self.flow.pause_reading()  # until it is its turn
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Close when it is its turn."""
-        DOOR.begin(self.transport.close)
+        _LEAVING.of(self.loop).begin(self.loop, self._leave)
         return True
 
     def shutdown(self) -> None:
@@ -67,11 +73,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self._begin()
         super().shutdown()
 
-    def _begin(self) -> None:
-        if self._first and not self.transport.is_closing():
-            data, self._first, self._is_new = self._first, b"", False
-            self.flow.resume_reading()
-            self._receive(data)
+    def _begin(self) -> bool:
+        if not self._first or self.transport.is_closing():
+            return False
+        data, self._first, self._is_new = self._first, b"", False
+        self.flow.resume_reading()
+        self._receive(data)
+        return True
+
+    def _leave(self) -> bool:
+        if self.transport.is_closing():
+            return False
+        self.transport.close()
+        return True
 
     def _receive(self, data: bytes) -> None:
         self._overhead += len(data)
@@ -125,7 +139,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _give_up(self) -> None:
-        if self._is_answering():
+        if self._first or self._is_answering():
             self._wait()
         else:
             self._timer = None

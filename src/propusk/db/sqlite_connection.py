@@ -221,7 +221,7 @@ def _set(connection: sqlite3.Connection, pragma: str) -> None:
         try:
             connection.execute(pragma)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.005)
         else:

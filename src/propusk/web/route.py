@@ -21,11 +21,11 @@ from propusk.web.client import HAS_GONE
 from propusk.web.faults import refusal_of
 from propusk.web.headers import header_values
 from propusk.web.problems import Render, rendered
-from propusk.web.turns import Turns
+from propusk.web.turns import TurnsOfLoops
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 BODY_SECONDS = 10.0
-_TURNS = Turns()
+_TURNS = TurnsOfLoops()
 
 
 class _Unread:

@@ -5,71 +5,78 @@ and every login of it begun, before somebody else is told who they are.
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-Begin = Callable[[], object]
+Begin = Callable[[], bool]
+"""Begins something; False when there is nothing to begin any more, and the turn is the next one's."""
 
 
 class Turns:
-    """Turns of one kind, in the order they are asked for; in each event loop by themselves.
+    """Turns of one kind in one event loop, in the order they are asked for.
 
     Args:
-        share: seconds of each round that what begins may take; one begins in each, however long it takes.
-        clock: monotonic, in seconds.
+        each: how many begin in each round.
     """
 
-    def __init__(self, share: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._share = share
-        self._clock = clock
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
-
-    def begin(self, begin: Begin) -> None:
-        """Call `begin` when its turn has come: at once, unless enough began in this round."""
-        loop = asyncio.get_running_loop()
-        if (turns := self._loops.get(loop)) is None:
-            turns = self._loops[loop] = _Turns(self._share, self._clock)
-        turns.begin(loop, begin)
-
-    async def take(self) -> None:
-        """Wait for one's turn."""
-        turn = asyncio.get_running_loop().create_future()
-
-        def begin() -> None:
-            if not turn.done():  # a request that was cancelled meanwhile
-                turn.set_result(None)
-
-        self.begin(begin)
-        await turn
-
-
-class _Turns:
-    """Of one event loop."""
-
-    def __init__(self, share: float, clock: Callable[[], float]) -> None:
-        self._share = share
-        self._clock = clock
-        self._end: float | None = None  # of this round's share; None before anything began
+    def __init__(self, each: int = 1) -> None:
+        self._each = each
+        self._room = each  # of this round
+        self._extra = 0  # for the next one
+        self._is_counting = False
         self._waiting: deque[Begin] = deque()
 
     def begin(self, loop: asyncio.AbstractEventLoop, begin: Begin) -> None:
-        if not self._waiting and self._has_room():
-            self._begin(loop, begin)
-        else:
-            self._waiting.append(begin)
-
-    def _has_room(self) -> bool:
-        return self._end is None or self._clock() < self._end
-
-    def _begin(self, loop: asyncio.AbstractEventLoop, begin: Begin) -> None:
-        if self._end is None:
-            self._end = self._clock() + self._share
+        """Call `begin` when its turn has come: at once, unless enough began in this round."""
+        if not self._is_counting:
+            self._is_counting = True
             loop.call_soon(self._next_round, loop)
-        begin()
+        if not self._room:
+            self._waiting.append(begin)
+        elif begin():
+            self._room -= 1
+
+    def make_room(self) -> None:
+        """Let one more begin in the next round, as somebody else was served in this one. Where many are, rounds are
+        long, and who waits shall not wait for ever.
+        """
+        if self._waiting:
+            self._extra += 1
 
     def _next_round(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._end = None
-        while self._waiting and self._has_room():
-            self._begin(loop, self._waiting.popleft())
+        self._room, self._extra = self._each + self._extra, 0
+        self._is_counting = bool(self._waiting)
+        if self._is_counting:
+            loop.call_soon(self._next_round, loop)
+        while self._waiting and self._room:
+            if self._waiting.popleft()():
+                self._room -= 1
+
+
+class TurnsOfLoops:
+    """Turns of one kind, for each event loop its own. See `Turns`."""
+
+    def __init__(self, each: int = 1) -> None:
+        self._each = each
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
+
+    def of(self, loop: asyncio.AbstractEventLoop) -> Turns:
+        """Those of this one."""
+        if (turns := self._loops.get(loop)) is None:
+            turns = self._loops[loop] = Turns(self._each)
+        return turns
+
+    async def take(self) -> None:
+        """Wait for one's turn."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+
+        def begin() -> bool:
+            if turn.done():  # a request that was cancelled meanwhile
+                return False
+            turn.set_result(None)
+            return True
+
+        self.of(loop).begin(loop, begin)
+        await turn
