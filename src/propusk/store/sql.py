@@ -36,7 +36,7 @@ class SqlStore:
         await self._in_transaction(uncount_hits, taken, now)
 
     async def _in_transaction(self, act: Callable[[Connection, Table, T, datetime], R], what: T, now: datetime) -> R:
-        # All of it in one go: each way into SQLAlchemy's greenlets costs about as much as what is done there.
+        # All of it in one go: a login counts twice, and each way into SQLAlchemy's greenlets has its price.
         def run(connection: Connection) -> R:
             with connection.begin():
                 return act(connection, self._counters, what, now)
