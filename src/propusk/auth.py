@@ -18,7 +18,7 @@ from propusk.db.clock import DatabaseClock
 from propusk.db.dialect import is_away
 from propusk.db.engines import Engines
 from propusk.db.schema import Tables
-from propusk.db.transactions import session_factory
+from propusk.db.transactions import committed, session_factory
 from propusk.feature import Feature, collect
 from propusk.host import Cookies, Host
 from propusk.jobs import upkeep
@@ -134,14 +134,8 @@ class Auth:
         keyring = await self.keys.current()
         afterwards: list[Act] = []
         try:
-            async with self.sessions() as db:
-                try:
-                    yield self.lend(db, keyring, client, afterwards=afterwards)
-                    await db.commit()
-                except asyncio.CancelledError:
-                    # Nobody knows what is on its way: the connection must not be used again, not even to roll back.
-                    await db.invalidate()
-                    raise
+            async with committed(self.sessions()) as db:
+                yield self.lend(db, keyring, client, afterwards=afterwards)
         finally:
             for act in afterwards:
                 async with self.transaction(client) as ctx:
@@ -251,9 +245,8 @@ class Auth:
             raise RuntimeError(
                 "Propusk cannot use its tables: run `propusk migrate`, `await auth.migrate()` or your own migrations"
             ) from error
-        async with self.sessions() as db:
+        async with committed(self.sessions()) as db:
             await check_secret_keys(self.lend(db, await self.keys.current()))
-            await db.commit()
 
     async def _keep_clock_right(self) -> None:
         if isinstance(self.clock, DatabaseClock):

@@ -1,6 +1,7 @@
 """`POST /auth/forgot-password` and `POST /auth/reset-password`: back in by a link in a mail."""
 
 import asyncio
+import os
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -449,7 +450,7 @@ class Meanwhile(PasswordHasher):
     """Hashes as slowly as it takes for something else to happen."""
 
     def __init__(self, act: Callable[[], Awaitable[object]]) -> None:
-        super().__init__(CHEAP, threads=1)
+        super().__init__(CHEAP, entropy=os.urandom, threads=1)
         self._act = act
 
     async def hash(self, password: str, *, share: str) -> str:

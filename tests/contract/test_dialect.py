@@ -7,12 +7,13 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import StatementError
+from sqlalchemy import insert, inspect, select, text, update
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.orm import registry
 
 from propusk.db.counters import count_hits
-from propusk.db.dialect import changed, insert_if_absent, is_away
+from propusk.db.dialect import changed, insert_if_absent, is_away, read_alone
 from tests.backends import Backend
 from tests.kit import FakeClock, House
 
@@ -142,11 +143,51 @@ async def test_a_document_comes_back_as_it_was(house: House, value: dict[str, An
     assert (await house.rows("users"))[0]["profile"] == value
 
 
+def counter(house: House, n: int) -> Any:
+    return insert(house.auth.tables.counters).values(key=bytes([n]) * 32, count=1, resets_at=house.clock())
+
+
+async def test_what_a_transaction_held_is_let_go_at_its_end(house: House) -> None:
+    """Or a look at an attribute later on would quietly begin another."""
+
+    class Counter:
+        def __init__(self) -> None:
+            self.key, self.count, self.resets_at = bytes(32), 1, house.clock()
+
+    registry().map_imperatively(Counter, house.auth.tables.counters)
+    counter = Counter()
+    async with house.auth.transaction() as ctx:
+        ctx.db.add(counter)
+    assert inspect(counter).detached
+    assert len(await house.rows("counters")) == 1
+
+
+async def test_a_read_that_fails_leaves_a_transaction_that_can_be_rolled_back(house: House) -> None:
+    with pytest.raises(KeyError):
+        async with house.auth.transaction() as ctx:
+            with pytest.raises(DBAPIError):
+                await read_alone(ctx.db, text("SELECT * FROM propusk_nowhere"))
+            await changed(ctx.db, counter(house, 1))
+            raise KeyError
+    assert await house.rows("counters") == []
+
+
+async def test_a_read_that_fails_undoes_nothing_of_what_came_before(house: House, backend: Backend) -> None:
+    if backend.name == "postgresql":
+        pytest.skip("it lets nothing be kept after an error")
+    async with house.auth.transaction() as ctx:
+        await changed(ctx.db, counter(house, 1))
+        with pytest.raises(DBAPIError):
+            await read_alone(ctx.db, text("SELECT * FROM propusk_nowhere"))
+        await changed(ctx.db, counter(house, 2))
+    assert len(await house.rows("counters")) == 2
+
+
 async def hit(house: House, *keys: bytes, now: datetime | None = None) -> dict[bytes, tuple[int, datetime]]:
     now = now or house.clock()
     async with house.auth.engine.begin() as connection:
-        ends = [(key, now + WINDOW) for key in keys]
-        return await connection.run_sync(count_hits, house.auth.tables.counters, ends, now)
+        hits = dict.fromkeys(keys, (1, now + WINDOW))
+        return await connection.run_sync(count_hits, house.auth.tables.counters, hits, now)
 
 
 async def test_hits_are_counted_in_a_window_that_starts_anew_when_it_has_passed(house: House) -> None:

@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from propusk.errors import TooManyRequests
+from propusk.errors import TooManyRequests, Unavailable
 from propusk.setting_types import Limit
 from propusk.store import Hit, Store, check_limits
+from propusk.store.sql import MOST, SqlStore
+from tests.backends import Backend
 from tests.kit import House
 from tests.redis_server import redis_store
 
@@ -80,6 +83,66 @@ async def test_hits_at_the_same_moment_are_all_counted(store: Store, now: dateti
 
     for hit in both:
         assert sorted(answer[hit.key][0] for answer in answers) == list(range(1, 41))
+
+
+async def test_hits_at_the_same_moment_share_statements(house: House, now: datetime) -> None:
+    hits = [[Hit("pair", f"user {n}", HOUR), Hit("network", "x", HOUR)] for n in range(MOST + 4)]
+    store = SqlStore(house.auth._engines.counters, house.auth.tables.counters)
+    with house.statements() as seen:
+        counted = await asyncio.gather(*(store.hit(each, now=now) for each in hits))
+        await asyncio.gather(*(store.give_back(each[1:], clear=each[:1], now=now) for each in hits))
+
+    assert [answer[pair.key][0] for answer, (pair, _) in zip(counted, hits, strict=True)] == [1] * len(hits)
+    assert [answer[shared.key][0] for answer, (_, shared) in zip(counted, hits, strict=True)] == [
+        n + 1 for n in range(len(hits))
+    ], "each as if they had come one after the other"
+    assert sum(statement.startswith("INSERT") for statement in seen) == 4
+    assert {row["count"] for row in await house.rows("counters")} == {0}
+
+
+async def test_a_counter_that_somebody_locks_holds_up_no_other_and_is_given_up(
+    house: House, backend: Backend, now: datetime
+) -> None:
+    if backend.name not in ("postgresql", "mariadb"):
+        pytest.skip("SQLite locks all of the file, Redis nothing")
+    locked, *others = [Hit("pair", f"user {n}", HOUR) for n in range(6)]
+    store = SqlStore(house.auth._engines.counters, house.auth.tables.counters, timeout=1.0)
+    await store.hit([locked], now=now)
+    async with house.auth.engine.begin() as connection:
+        await connection.execute(select(house.auth.tables.counters).with_for_update())
+        stuck = asyncio.gather(store.hit([locked], now=now), store.give_back([locked], now=now), return_exceptions=True)
+        await asyncio.sleep(0.05)
+        assert [await count(store, hit, now) for hit in others] == [1] * 5
+        for hit in others:
+            await store.give_back([hit], now=now)
+        assert not stuck.done()
+        assert [type(each) for each in await stuck] == [Unavailable] * 2
+    assert await count(store, locked, now) == 2
+
+
+async def test_who_waits_for_a_store_that_is_closed_hears_of_it(house: House, now: datetime) -> None:
+    store = SqlStore(house.auth._engines.counters, house.auth.tables.counters)
+    hits = [Hit("a", "x", HOUR)]
+    waiting = asyncio.gather(store.hit(hits, now=now), store.give_back(hits, now=now), return_exceptions=True)
+    await asyncio.sleep(0)
+    await store.close()
+    assert [type(each) for each in await waiting] == [RuntimeError] * 2
+
+
+async def test_a_hit_that_cannot_be_counted_spoils_nothing_for_others(store: Store, now: datetime) -> None:
+    good, bad = Hit("a", "x", HOUR), Hit("a", "\ud800", HOUR)
+    found = await asyncio.gather(*(store.hit([hit], now=now) for hit in (good, bad, good)), return_exceptions=True)
+    assert [type(each) for each in found] == [dict, UnicodeEncodeError, dict]
+
+
+async def test_of_hits_at_the_same_moment_each_window_ends_by_its_own_limit(store: Store, now: datetime) -> None:
+    short, long = Hit("a", "x", MINUTE), Hit("b", "x", HOUR)
+    await store.hit([short, long], now=now - timedelta(minutes=30))
+
+    counted = await asyncio.gather(*(store.hit([short, long], now=now) for _ in range(3)))
+
+    assert sorted(answer[short.key] for answer in counted) == [(n, now + MINUTE.window) for n in (1, 2, 3)]
+    assert sorted(answer[long.key] for answer in counted) == [(n, now + timedelta(minutes=30)) for n in (2, 3, 4)]
 
 
 async def test_a_hit_can_be_given_back(store: Store, now: datetime) -> None:

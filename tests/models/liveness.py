@@ -1,9 +1,9 @@
 """The end of sessions, against the batched reads by which requests find out whether theirs is live.
 
-Mirrors `RowReader` with `_Batches` and `_Kept` (db/reader.py), `LiveSessions.get` (sessions/live.py), `claim_end` and
-`raise_epoch` (sessions/queries.py). Requests that wait at the same moment share a statement; a connection that breaks
-in the middle of one is replaced, and the statement repeated. What is asked for after the end was acknowledged must be
-refused, and a session that a new password kept must never be.
+Mirrors `RowReader` with `_Kept` (db/reader.py), `Batches` (db/batches.py), `LiveSessions.get` (sessions/live.py),
+`claim_end` and `raise_epoch` (sessions/queries.py). Requests that wait at the same moment share a statement; a
+connection that breaks in the middle of one is replaced, and the statement repeated. What is asked for after the end was
+acknowledged must be refused, and a session that a new password kept must never be.
 """
 
 from functools import partial

@@ -1,6 +1,6 @@
 """Counting in one statement, in the words of each database: upserts whose rows are locked in one order everywhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -13,25 +13,25 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def count_hits(
-    connection: Connection, counters: Table, hits: Sequence[tuple[bytes, datetime]], now: datetime
+    connection: Connection, counters: Table, hits: Mapping[bytes, tuple[int, datetime]], now: datetime
 ) -> dict[bytes, tuple[int, datetime]]:
-    """Count one more for each key, atomically; a window that has passed starts anew.
+    """Count so many more for each key, atomically; a window that has passed starts anew.
 
     Args:
-        hits: key and, should its window start now, when that window would end.
+        hits: for each key how many, and, should its window start now, when that window would end.
     Returns:
-        for each key the count with this hit and the end of its window.
+        for each key the count with these hits and the end of its window.
     """
     # In one order everywhere, or two who count the same keys could wait for each other.
     values: dict[str, Any] = {"now": now}
-    for n, (key, end) in enumerate(sorted(hits)):
-        values |= {f"key{n}": key, f"count{n}": 1, f"end{n}": end}
+    for n, (key, (count, end)) in enumerate(sorted(hits.items())):
+        values |= {f"key{n}": key, f"count{n}": count, f"end{n}": end}
     name = server_name(connection)
     rows = connection.execute(_count_text(name, counters, len(hits)), values)
     if name == "mysql":
         # MySQL knows no RETURNING; within the transaction nobody else has counted since.
         c = counters.c
-        rows = connection.execute(select(c.key, c.count, c.resets_at).where(c.key.in_([k for k, _ in hits])))
+        rows = connection.execute(select(c.key, c.count, c.resets_at).where(c.key.in_(list(hits))))
     return {bytes(key): (count, end) for key, count, end in rows}
 
 
@@ -53,13 +53,13 @@ def _count_text(dialect: str, counters: Table, size: int) -> Any:
     if dialect in ("mysql", "mariadb"):
         # Both assign from left to right, so the count must look at the end of the window before it moves.
         act = (
-            "`count` = IF(resets_at <= :now, 1, `count` + 1),"
+            "`count` = IF(resets_at <= :now, 0, `count`) + VALUES(`count`),"
             " resets_at = IF(resets_at <= :now, VALUES(resets_at), resets_at)"
             + (" RETURNING `key`, `count`, resets_at" if dialect == "mariadb" else "")
         )
     else:
         act = (
-            "count = CASE WHEN c.resets_at <= :now THEN 1 ELSE c.count + 1 END,"
+            "count = CASE WHEN c.resets_at <= :now THEN 0 ELSE c.count END + excluded.count,"
             " resets_at = CASE WHEN c.resets_at <= :now THEN excluded.resets_at ELSE c.resets_at END"
             " RETURNING key, count, resets_at"
         )

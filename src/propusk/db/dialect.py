@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from traceback import walk_tb
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, Result, Select, Table, func, insert, text
+from sqlalchemy import ColumnElement, Connection, Executable, Result, Row, Select, Table, func, insert, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
 from propusk.db.engine import is_pooled
-from propusk.db.transactions import TOUCHED, by_us, is_fresh
+from propusk.db.transactions import TOUCHED, by_us, is_fresh, release_sync
 
 _DUPLICATE = 1062
 """MariaDB's number for a row that a unique constraint refuses."""
@@ -89,14 +89,31 @@ def read_current(statement: Select[Any], *, shared: bool = False) -> Select[Any]
     return statement.with_for_update(read=shared)
 
 
-async def read_alone(db: AsyncSession) -> None:
-    """What is read from here to `release` are statements each by itself: where the driver begins and ends a transaction
-    by trips of their own, that spares both. What has begun, or what a host lent us, is read as part of that.
+async def read_alone(
+    db: AsyncSession, statement: Executable, values: Mapping[str, Any] | None = None
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Run a SELECT by itself and give the connection back, before something slow: in one way into SQLAlchemy's
+    greenlets, and where the driver begins and ends a transaction by trips of their own, without those. What has begun,
+    or what a host lent us, is read as part of that.
     """
-    engine = db.get_bind().engine
-    if engine.dialect.name == "postgresql" and is_fresh(db) and not is_pooled(engine.url):
-        with by_us(db):
-            _ = await db.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+    with by_us(db):
+        return await db.run_sync(_execute_alone, statement, values)
+
+
+def _execute_alone(session: Session, statement: Executable, values: Any) -> Sequence[Row[*tuple[Any, ...]]]:
+    engine = session.get_bind().engine
+    begins_nothing = engine.dialect.name == "postgresql" and is_fresh(session) and not is_pooled(engine.url)
+    if begins_nothing:
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+    try:
+        rows = _execute(session, statement, values).all()
+    except Exception:
+        if begins_nothing:
+            # What a host does after that shall be a transaction again.
+            session.rollback()
+        raise
+    release_sync(session)
+    return rows
 
 
 async def check_deferred(db: AsyncSession) -> None:

@@ -7,7 +7,7 @@ ever answered by a statement that started after it was asked for.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
 from uuid import UUID
@@ -15,10 +15,10 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Column, Select, Uuid, any_, bindparam
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from propusk.db.batches import Batches
 from propusk.db.engine import is_pooled, open_sqlite_reader
 
 Row = tuple[Any, ...]
-Fetch = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, Row]]]
 TIMEOUT = 5.0
 """Seconds that a read may take before those who wait for it are refused."""
 log = logging.getLogger(__name__)
@@ -39,7 +39,8 @@ class RowReader:
         self._processors = [
             column.type.dialect_impl(dialect).result_processor(dialect, None) for column in statement.selected_columns
         ]
-        self._batches = _Batches(_source(engine, statement, key))
+        self._source = _source(engine, statement, key)
+        self._batches = Batches(self._fetch)
 
     async def get(self, key: UUID) -> Row | None:
         """The raw row of this id, as committed after the call began.
@@ -47,7 +48,10 @@ class RowReader:
         Raises:
             ReadFailed
         """
-        return await self._batches.get(key)
+        try:
+            return await self._batches.do(key)
+        except Exception as error:
+            raise ReadFailed from error
 
     def convert(self, row: Row) -> list[Any]:
         """The row with each value as its column's type has it."""
@@ -55,6 +59,16 @@ class RowReader:
 
     async def close(self) -> None:
         await self._batches.close()
+        await self._source.close()
+
+    async def _fetch(self, keys: Sequence[UUID]) -> Sequence[Row | None]:
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                rows = await self._source.fetch(list(dict.fromkeys(keys)))
+        except Exception as error:
+            log.warning("liveness read failed", exc_info=error)
+            raise
+        return [rows.get(key) for key in keys]
 
 
 def _source(engine: AsyncEngine, statement: Select[Any], key: Column[UUID]) -> "_InLoop | _Kept":
@@ -107,65 +121,6 @@ class _InLoop:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-class _Batches:
-    """Reads that wait at the same moment share one trip: sixteen requests pay for one."""
-
-    def __init__(self, fetch: "_InLoop | _Kept") -> None:
-        self._fetch = fetch
-        self._waiting: dict[UUID, list[asyncio.Future[Row | None]]] = {}
-        self._task: asyncio.Task[None] | None = None
-
-    def get(self, key: UUID) -> asyncio.Future[Row | None]:
-        future: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key, []).append(future)
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run())
-        return future
-
-    async def _run(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, {}
-            try:
-                async with asyncio.timeout(TIMEOUT):
-                    rows = await self._fetch.fetch(list(batch))
-            except BaseException as error:
-                # Every waiter must hear of it, whatever it was, or it would wait for ever.
-                _settle(batch, failure=error)
-                if isinstance(error, TimeoutError):
-                    # Who came meanwhile has waited as long, and would wait as long again.
-                    late, self._waiting = self._waiting, {}
-                    _settle(late, failure=error)
-                if not isinstance(error, Exception):
-                    raise
-                log.warning("liveness read failed", exc_info=error)
-            else:
-                _settle(batch, rows=rows)
-
-    async def close(self) -> None:
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        await self._fetch.close()
-
-
-def _settle(
-    batch: Mapping[UUID, Sequence[asyncio.Future[Row | None]]],
-    *,
-    rows: Mapping[UUID, Row] | None = None,
-    failure: BaseException | None = None,
-) -> None:
-    for key, futures in batch.items():
-        for future in futures:
-            if future.done():
-                continue
-            if rows is not None:
-                future.set_result(rows.get(key))
-            else:
-                refusal = ReadFailed()
-                refusal.__cause__ = failure
-                future.set_exception(refusal)
 
 
 class _Kept:

@@ -1,5 +1,6 @@
 """Sessions and their transactions: what was done in one, when its connection may be given back, what is kept of it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -60,14 +61,33 @@ def session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
     return async_sessionmaker(engine, expire_on_commit=False, info={OURS: True}, sync_session_class=_OurSession)
 
 
-def is_clean(db: AsyncSession) -> bool:
+@asynccontextmanager
+async def committed(db: AsyncSession) -> AsyncIterator[AsyncSession]:
+    """Commit at the end, or roll back; and close."""
+    try:
+        yield db
+        await db.run_sync(_commit_and_close)
+    except BaseException as error:
+        async with db:
+            if isinstance(error, asyncio.CancelledError):
+                # Nobody knows what is on its way: the connection must not be used again, not even to roll back.
+                await db.invalidate()
+            raise
+
+
+def _commit_and_close(session: Session) -> None:
+    session.commit()
+    session.close()
+
+
+def is_clean(db: AsyncSession | Session) -> bool:
     """Whether this is a session of ours whose commit would keep nothing and unlock nothing: not of the use case, nor of
     a host that works in the same transaction.
     """
     return bool(db.info.get(OURS)) and not (db.info.get(TOUCHED) or db.new or db.dirty or db.deleted)
 
 
-def is_fresh(db: AsyncSession) -> bool:
+def is_fresh(db: AsyncSession | Session) -> bool:
     """Whether this is a session of ours in which no transaction has begun."""
     return bool(db.info.get(OURS)) and not db.in_transaction()
 
@@ -76,8 +96,13 @@ async def release(db: AsyncSession) -> None:
     """Give the connection back before something slow. A transaction in which something was written goes on, and so does
     one in which a host did anything, or that a host lent us.
     """
-    if is_clean(db):
-        await db.commit()
+    await db.run_sync(release_sync)
+
+
+def release_sync(session: Session) -> None:
+    """The same for who is inside of SQLAlchemy already."""
+    if is_clean(session):
+        session.commit()
 
 
 @asynccontextmanager

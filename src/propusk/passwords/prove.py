@@ -3,8 +3,6 @@
 from functools import partial
 
 from propusk.context import Context, keep
-from propusk.db.dialect import read_alone
-from propusk.db.transactions import release
 from propusk.errors import WrongPassword
 from propusk.events import PasswordRefused, publish
 from propusk.login.throttle import check_throttle, forgive, of_session
@@ -21,9 +19,7 @@ async def prove_password(ctx: Context, *, principal: Principal, password: str) -
     """
     user, session = principal.user, principal.session
     with ctx.passwords.expecting(ctx.client.network):
-        await read_alone(ctx.db)
-        stored = await queries.find_hash(ctx, user.id)
-        await release(ctx.db)
+        stored = await queries.find_hash_alone(ctx, user.id)
         attempt = await check_throttle(ctx, account=str(user.id), beyond=of_session(ctx, str(session.id)))
     verdict = await guess(ctx, attempt, stored=stored, password=password)
     if stored is None or not verdict.ok:

@@ -6,22 +6,23 @@ from uuid import UUID
 from sqlalchemy import Select, bindparam, delete, insert, select, update
 
 from propusk.context import Context
-from propusk.db.dialect import changed, read
+from propusk.db.dialect import changed, read, read_alone
 from propusk.db.schema import Tables, prepared
 from propusk.sessions.queries import KNOWN_NETWORK, knows_network
 from propusk.users.models import User
 
 
 async def find_user_and_hash(ctx: Context, key: tuple[str, str]) -> tuple[User, str | None, bool] | None:
-    """The user of a login, their password hash, and whether they had a session from the client's network lately.
+    """The user of a login, their password hash, and whether they had a session from the client's network lately: read
+    alone, as hashing follows.
 
     Args:
         key: `("email", key)` or `("username", key)`, normalised.
     """
     statement = _by_email(ctx.tables) if key[0] == "email" else _by_username(ctx.tables)
     values = {"key": key[1], "network": ctx.client.network, "since": ctx.now - KNOWN_NETWORK}
-    row = (await read(ctx.db, statement, values)).first()
-    return (User(*row[:-2]), row[-2], bool(row[-1])) if row is not None else None
+    rows = await read_alone(ctx.db, statement, values)
+    return next(((User(*row[:-2]), row[-2], bool(row[-1])) for row in rows), None)
 
 
 @prepared
@@ -41,9 +42,20 @@ def _with_hash(tables: Tables) -> Select[Any]:
 
 async def find_hash(ctx: Context, user_id: UUID) -> str | None:
     """The password hash of a user, if they have one."""
-    p = ctx.tables.passwords.c
-    hashed: str | None = (await read(ctx.db, select(p.hash).where(p.user_id == user_id))).scalar_one_or_none()
+    hashed: str | None = (await read(ctx.db, _hash_of(ctx.tables), {"user_id": user_id})).scalar_one_or_none()
     return hashed
+
+
+async def find_hash_alone(ctx: Context, user_id: UUID) -> str | None:
+    """The same, read alone, as hashing follows."""
+    rows = await read_alone(ctx.db, _hash_of(ctx.tables), {"user_id": user_id})
+    return next((row[0] for row in rows), None)
+
+
+@prepared
+def _hash_of(tables: Tables) -> Select[Any]:
+    p = tables.passwords.c
+    return select(p.hash).where(p.user_id == bindparam("user_id"))
 
 
 async def insert_hash(ctx: Context, user_id: UUID, hashed: str) -> None:

@@ -130,9 +130,15 @@ def _insert(tables: Tables) -> Insert:
 
 async def claim_end(ctx: Context, session_id: UUID, user_id: UUID) -> bool:
     """End a session of this user that has not ended; False when there is none."""
-    s = ctx.tables.sessions
-    statement = update(s).where(s.c.id == session_id, s.c.user_id == user_id, s.c.ended_at.is_(None))
-    return await changed(ctx.db, statement.values(ended_at=ctx.now)) == 1
+    values = {"this_id": session_id, "this_user_id": user_id, "ended_at": ctx.now}
+    return await changed(ctx.db, _end(ctx.tables), values) == 1
+
+
+@prepared
+def _end(tables: Tables) -> Update:
+    s = tables.sessions
+    mine = (s.c.id == bindparam("this_id"), s.c.user_id == bindparam("this_user_id"))
+    return update(s).where(*mine, s.c.ended_at.is_(None)).values(ended_at=bindparam("ended_at"))
 
 
 async def find_surplus_and_agents(ctx: Context, session: Session, *, keep: int) -> tuple[list[UUID], list[str]]:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Protocol
 
 from propusk.errors import TooManyRequests
@@ -20,7 +21,7 @@ class Hit:
     who: str
     limit: Limit
 
-    @property
+    @cached_property
     def key(self) -> bytes:
         """A fixed-size key, so that nobody's choice of words decides how much we store, nor can be read there."""
         return hashlib.sha256(f"{self.name}\0{self.who}".encode()).digest()

@@ -69,7 +69,8 @@ class FallbackStore:
         return await self._redis.health()
 
     async def close(self) -> None:
-        """Give back the connections to Redis."""
+        """Give back the connections to Redis, and end what the database is counting."""
+        await self._database.close()
         await self._redis.close()
         self._gate = asyncio.Semaphore(AT_ONCE)  # the old one belongs to this event loop
 

@@ -1,6 +1,7 @@
 """One subscriber writes them all."""
 
 import re
+from functools import cache
 
 from propusk.context import Context
 from propusk.crypto.secrets import new_id
@@ -36,4 +37,9 @@ async def forget_addresses(ctx: Context, event: UserDeleted) -> None:
 
 def kind_of(event: Event) -> str:
     """`LoginFailed` is written `login_failed`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+    return _in_snake_case(type(event).__name__)
+
+
+@cache
+def _in_snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

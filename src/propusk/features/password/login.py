@@ -5,8 +5,6 @@ import time
 from functools import partial
 
 from propusk.context import Context, keep
-from propusk.db.dialect import read_alone
-from propusk.db.transactions import release
 from propusk.errors import AuthError, InvalidCredentials, Overloaded
 from propusk.events import LoginFailed, publish
 from propusk.login.barred import barred
@@ -30,11 +28,8 @@ async def login_with_password(ctx: Context, *, login: str, password: str) -> Tok
     started = time.monotonic()
     key = login_key(login)
     with ctx.passwords.expecting(ctx.client.network):
-        await read_alone(ctx.db)
         found = await queries.find_user_and_hash(ctx, key or ("email", ""))
         user, stored, known = found or (None, None, False)
-        # No connection is held while Argon2 runs.
-        await release(ctx.db)
         account = _account(user, key)
         beyond = from_home(ctx, account) if known or key is None else over_networks(ctx, account)
         attempt = await check_throttle(ctx, account=account, beyond=beyond)
