@@ -83,7 +83,7 @@ lock: $(BIN)/uv  ## the three locks again, after a change of the dependencies in
 PEERS := bench/peers
 lock-peers: $(BIN)/uv  ## the locks of what `make bench` compares with
 	set -e; ours=$$(mktemp); trap 'rm -f "$$ours"' EXIT; \
-	  grep -E '^(fastapi|starlette|pydantic|pydantic-core|uvicorn|uvloop|httptools|h11|asyncpg|argon2-cffi)==' requirements.lock | sed 's/ .*//' > "$$ours"; \
+	  grep -E '^(fastapi|starlette|pydantic|pydantic-core|uvicorn|uvloop|httptools|h11|asyncpg)==' requirements.lock | sed 's/ .*//' > "$$ours"; \
 	  $(COMPILE) $(PEERS)/requirements.in -c "$$ours" -o $(PEERS)/requirements.lock
 	cd $(PEERS) && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund --loglevel=error
 	@! grep -n '://' $(PEERS)/requirements.lock

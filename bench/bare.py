@@ -1,6 +1,6 @@
-"""Bare work, in a process that does nothing else: `python -m bench.bare argon2-cffi 2` prints hashes per second.
+"""Bare work, in a process that does nothing else: `python -m bench.bare cryptography 2` prints hashes per second.
 
-`pwdlib` and `bcrypt` want the environment of the peers that hash so; `updates` commits per second on a database.
+`updates` commits per second on a database. What is no dependency of ours wants the environment of the peers.
 """
 
 import asyncio
@@ -9,18 +9,26 @@ import time
 from collections.abc import Callable
 
 PASSWORD = "correct horse battery staple"
+PASSES, KIB = 3, 19 * 1024
+"""The defaults of our settings, which are not installed where the peers are; `bench.floors` sees to it."""
 
 
 def argon2_as_ours() -> Callable[[], object]:
     """argon2-cffi with our own parameters."""
     import argon2
 
-    from propusk.settings import PasswordSettings
-
-    cost = PasswordSettings()
-    hasher = argon2.PasswordHasher(cost.iterations, cost.memory_kib, parallelism=1, hash_len=32, salt_len=16)
+    hasher = argon2.PasswordHasher(PASSES, KIB, parallelism=1, hash_len=32, salt_len=16)
     stored = hasher.hash(PASSWORD)
     return lambda: hasher.verify(stored, PASSWORD)
+
+
+def argon2_of_cryptography() -> Callable[[], object]:
+    """cryptography's Argon2 with our own parameters: what ours is made of."""
+    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+    kdf = Argon2id(salt=bytes(16), length=32, iterations=PASSES, lanes=1, memory_cost=KIB)
+    stored = kdf.derive_phc_encoded(PASSWORD.encode())
+    return lambda: Argon2id.verify_phc_encoded(PASSWORD.encode(), stored)
 
 
 def argon2_of_pwdlib() -> Callable[[], object]:
@@ -40,7 +48,12 @@ def bcrypt() -> Callable[[], object]:
     return lambda: bcrypt.checkpw(PASSWORD.encode(), stored)
 
 
-KINDS = {"argon2-cffi": argon2_as_ours, "pwdlib": argon2_of_pwdlib, "bcrypt": bcrypt}
+KINDS = {
+    "argon2-cffi": argon2_as_ours,
+    "cryptography": argon2_of_cryptography,
+    "pwdlib": argon2_of_pwdlib,
+    "bcrypt": bcrypt,
+}
 
 
 def per_second(kind: str, seconds: float) -> float:

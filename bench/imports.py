@@ -8,10 +8,10 @@ from pathlib import Path
 STEPS = {
     "Python, its asyncio and TLS": ("asyncio", "ssl"),
     "uvicorn, uvloop, httptools, click": ("uvloop", "httptools", "click", "uvicorn.main"),
-    "cryptography, joserfc, argon2-cffi": (
+    "cryptography, joserfc": (
         "cryptography.hazmat.primitives.asymmetric.ed25519",
+        "cryptography.hazmat.primitives.kdf.argon2",
         "joserfc.jwt",
-        "argon2",
     ),
     "SQLAlchemy, aiosqlite": ("sqlalchemy.ext.asyncio", "sqlalchemy.dialects.sqlite.aiosqlite", "aiosqlite"),
     "Pydantic": ("pydantic", "pydantic_settings"),

@@ -85,7 +85,7 @@ class Auth:
         )
         self.access_tokens = AccessTokens(settings)
         self.live = LiveSessions(engines.reader, tables)
-        self.passwords = PasswordHasher(settings.password, threads=hashing_threads(settings.workers))
+        self.passwords = PasswordHasher(settings.password, entropy=entropy, threads=hashing_threads(settings.workers))
         self.registry = collect([upkeep.feature(settings), *self.features])
         self.mailer: Mailer = mailer or mailer_for(settings)
         delivery = Delivery(self.transaction, self.mailer, Texts(settings))

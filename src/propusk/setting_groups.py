@@ -23,8 +23,8 @@ class PasswordSettings:
     """What a password must be, and what hashing it costs."""
 
     min_length: int = Field(default=8, ge=8, le=256, description="shortest password that may be set, in characters")
-    memory_kib: int = Field(default=19456, ge=8, description="Argon2id memory for one hash, in KiB")
-    iterations: int = Field(default=3, ge=1, description="Argon2id passes over that memory")
+    memory_kib: int = Field(default=19456, ge=8, le=1 << 22, description="Argon2id memory for one hash, in KiB")
+    iterations: int = Field(default=3, ge=1, le=1 << 20, description="Argon2id passes over that memory")
 
 
 @pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))

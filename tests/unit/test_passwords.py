@@ -56,6 +56,12 @@ BROUGHT = {
     "argon2 ID": "$argon2id$v=19$m=16,t=1,p=2$LKDFLIN2wsQ6LFvdejyaJA$pvgI5kTsJ4IgdiB5iLvjYE52CuvaLGJOIcRX4jGKSi8",
 }
 
+
+def _argon2(*, version: int = 19, hash_len: int = 32) -> str:
+    kind = argon2.low_level.Type.ID
+    return argon2.low_level.hash_secret(b"zq7canary", b"saltsaltsaltsalt", 1, 16, 1, hash_len, kind, version).decode()
+
+
 # Broken, unknown, or dearer than we allow.
 UNUSABLE = {
     "empty": "",
@@ -71,6 +77,8 @@ UNUSABLE = {
     "argon2 over lanes": BROUGHT["argon2 ID"].replace("p=2", "p=999"),
     "argon2 of no memory": BROUGHT["argon2 ID"].replace("m=16", "m=0"),
     "argon2 of many digits": BROUGHT["argon2 ID"].replace("m=16", "m=" + "9" * 5000),
+    "argon2 of the first version": _argon2(version=16),
+    "argon2 under length": _argon2(hash_len=8),
     "bcrypt over rounds": BROUGHT["bcrypt 2b"].replace("$04$", "$31$"),
     "bcrypt under rounds": BROUGHT["bcrypt 2b"].replace("$04$", "$00$"),
     "bcrypt cut short": BROUGHT["bcrypt 2b"][:-1],
@@ -88,7 +96,7 @@ UNUSABLE = {
 
 
 def hasher(settings: PasswordSettings = CHEAP, *, threads: int = 1, queue: int = 256) -> PasswordHasher:
-    return PasswordHasher(settings, threads=threads, queue=queue)
+    return PasswordHasher(settings, entropy=os.urandom, threads=threads, queue=queue)
 
 
 @pytest.fixture
@@ -121,6 +129,25 @@ async def test_hashes_are_argon2id_with_the_parameters_of_the_settings() -> None
     assert found == argon2.Parameters(
         argon2.Type.ID, version=19, salt_len=16, hash_len=32, time_cost=2, memory_cost=24, parallelism=1
     )
+
+
+async def test_an_outside_library_verifies_our_hashes_and_makes_some_that_are_as_ours(
+    passwords: PasswordHasher,
+) -> None:
+    outside = argon2.PasswordHasher(CHEAP.iterations, CHEAP.memory_kib, 1, 32, 16)
+    assert outside.verify(await passwords.hash(PASSWORD, share="net"), PASSWORD)
+    assert await passwords.verify(outside.hash(PASSWORD), PASSWORD, share="net") == Verdict(ok=True, rehash=False)
+
+
+async def test_the_event_loop_goes_on_while_a_password_is_hashed() -> None:
+    passwords = hasher(PasswordSettings(memory_kib=64 * 1024, iterations=8))
+    stored = asyncio.create_task(passwords.hash(PASSWORD, share="net"))
+    rounds = 0
+    while not stored.done():
+        await asyncio.sleep(0.001)
+        rounds += 1
+    passwords.close()
+    assert rounds > 10, "the hash held the interpreter's lock"
 
 
 async def test_two_hashes_of_one_password_differ(passwords: PasswordHasher) -> None:

@@ -126,6 +126,8 @@ def test_what_kubernetes_injects_is_no_setting() -> None:
         ("public_url", "https://xn--пропуск.рф"),
         ("public_url", "https://a.example.com/вход"),
         *(("access_token_ttl", span) for span in ("0s", "10", "-1s", "1.5m", "ten minutes", "1w", "")),
+        ("password", {"memory_kib": 1 << 32}),
+        ("password", {"iterations": 1 << 32}),
         ("refresh_token_ttl", "181d"),
         ("session_max_age", "1d"),
         ("session_max_age", "36501d"),

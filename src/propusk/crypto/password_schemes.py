@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-import argon2
 import bcrypt
+from cryptography.exceptions import InvalidKey
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2d, Argon2i, Argon2id
 
 # What one verification may cost at most: seconds, not minutes, whatever stands in an imported row.
 ARGON2_KIB = 1 << 20
@@ -26,7 +27,8 @@ SCRYPT_WORK = 1 << 23
 Check = Callable[[str], bool]
 """Whether this password is the one. Raises ValueError, before anything is computed, if none like it can be."""
 
-_VERIFIER = argon2.PasswordHasher()
+
+_ARGON2: dict[str, type[Argon2d | Argon2i | Argon2id]] = {"d": Argon2d, "i": Argon2i, "id": Argon2id}
 
 
 def find_check(stored: str) -> Check | None:
@@ -42,23 +44,36 @@ def find_check(stored: str) -> Check | None:
     return None
 
 
-def check_argon2(stored: str, password: str) -> bool:
-    """Whether this is the password of a hash `$argon2…`, with whatever parameters it names."""
-    try:
-        return _VERIFIER.verify(stored, password)
-    except argon2.exceptions.VerifyMismatchError:
-        return False
+def check_argon2(kind: str, memory_kib: int, passes: int, lanes: int, salt: bytes, digest: bytes) -> Check:
+    """The check for an Argon2 hash (RFC 9106) of one of the kinds `d`, `i` and `id`.
+
+    Raises:
+        ValueError: there can be none with these parameters.
+    """
+    prepare = partial(
+        _ARGON2[kind], salt=salt, length=len(digest), iterations=passes, lanes=lanes, memory_cost=memory_kib
+    )
+    prepare()  # refuses now what cannot be; to verify takes another one, as each serves once
+
+    def check(password: str) -> bool:
+        try:
+            prepare().verify(password.encode(), digest)
+        except InvalidKey:
+            return False
+        return True
+
+    return check
 
 
-def _argon2(match: re.Match[str]) -> Check:
-    p = argon2.extract_parameters(match[1])
+def _argon2(kind: str, memory_kib: int, passes: int, lanes: int, salt: bytes, digest: bytes) -> Check:
     if not (
-        8 <= p.memory_cost <= ARGON2_KIB
-        and 1 <= p.time_cost <= ARGON2_KIB_TIMES_PASSES // p.memory_cost
-        and 1 <= p.parallelism <= ARGON2_LANES
+        8 <= memory_kib <= ARGON2_KIB
+        and 1 <= passes <= ARGON2_KIB_TIMES_PASSES // memory_kib
+        and 1 <= lanes <= ARGON2_LANES
+        and len(digest) >= 12
     ):
         raise ValueError("parameters out of bounds")
-    return partial(check_argon2, match[1])
+    return check_argon2(kind, memory_kib, passes, lanes, salt, digest)
 
 
 def _bcrypt(match: re.Match[str], *, prehash: bool = False) -> Check:
@@ -101,7 +116,7 @@ def _scrypt(n: int, r: int, p: int, salt: bytes, digest: bytes) -> Check:
     return check
 
 
-def _b64(text: str) -> bytes:
+def b64(text: str) -> bytes:
     """Base64 with or without padding; passlib also writes `.` for `+`."""
     text = text.rstrip("=").replace(".", "+")
     return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -113,27 +128,30 @@ _B64 = r"([A-Za-z0-9+/.]+={0,2})"
 _HEX = r"([0-9a-f]{2,256})"
 
 _SCHEMES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Check]], ...] = (
-    # The reference encoding; Django writes its own name in front.
-    (re.compile(r"(?:argon2)?(\$argon2(?:id|i|d)\$.+)"), _argon2),
+    # The reference encoding, version 1.3; Django writes its own name in front.
+    (
+        re.compile(rf"(?:argon2)?\$argon2(id|i|d)\$v=19\$m={_N},t={_N},p={_N}\${_B64}\${_B64}"),
+        lambda m: _argon2(m[1], int(m[2]), int(m[3]), int(m[4]), b64(m[5]), b64(m[6])),
+    ),
     (re.compile(rf"(?:bcrypt\$)?{_BCRYPT}"), _bcrypt),
     # Django
     (re.compile(rf"bcrypt_sha256\${_BCRYPT}"), partial(_bcrypt, prehash=True)),
     (
         re.compile(rf"pbkdf2_(sha1|sha256)\${_N}\$([^$]+)\${_B64}"),
-        lambda m: _pbkdf2(m[1], m[2], m[3].encode(), _b64(m[4])),
+        lambda m: _pbkdf2(m[1], m[2], m[3].encode(), b64(m[4])),
     ),
     (
         re.compile(rf"scrypt\${_N}\$([^$]+)\${_N}\${_N}\${_B64}"),
-        lambda m: _scrypt(int(m[1]), int(m[3]), int(m[4]), m[2].encode(), _b64(m[5])),
+        lambda m: _scrypt(int(m[1]), int(m[3]), int(m[4]), m[2].encode(), b64(m[5])),
     ),
     # passlib
     (
         re.compile(rf"\$pbkdf2(?:-(sha256|sha512))?\${_N}\${_B64}\${_B64}"),
-        lambda m: _pbkdf2(m[1] or "sha1", m[2], _b64(m[3]), _b64(m[4])),
+        lambda m: _pbkdf2(m[1] or "sha1", m[2], b64(m[3]), b64(m[4])),
     ),
     (
         re.compile(rf"\$scrypt\$ln=([0-9]{{1,2}}),r={_N},p={_N}\${_B64}\${_B64}"),
-        lambda m: _scrypt(1 << int(m[1]), int(m[2]), int(m[3]), _b64(m[4]), _b64(m[5])),
+        lambda m: _scrypt(1 << int(m[1]), int(m[2]), int(m[3]), b64(m[4]), b64(m[5])),
     ),
     # Werkzeug
     (

@@ -1,5 +1,6 @@
 """Hash passwords and check them: Argon2id (RFC 9106) for ours, more schemes for those that people bring along."""
 
+import re
 import unicodedata
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -7,10 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import argon2
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from propusk.crypto.hashing_pool import HashingPool, hashing_threads, never
-from propusk.crypto.password_schemes import Check, check_argon2, find_check
+from propusk.crypto.password_schemes import Check, b64, check_argon2, find_check
+from propusk.crypto.secrets import Entropy
 from propusk.settings import PasswordSettings
 
 __all__ = ["MAX_LENGTH", "PasswordHasher", "Verdict", "hashing_threads", "normal_form"]
@@ -51,17 +53,21 @@ class PasswordHasher:
 
     Args:
         settings: cost of our own hashes.
+        entropy: where salts come from.
         threads: hashes computed at once.
         queue: hashes that may wait; see `HashingPool`.
+    Raises:
+        cryptography.exceptions.UnsupportedAlgorithm: the OpenSSL that cryptography was built with has no Argon2.
     """
 
-    def __init__(self, settings: PasswordSettings, *, threads: int, queue: int = 256) -> None:
-        self._argon2 = argon2.PasswordHasher(
-            settings.iterations, settings.memory_kib, parallelism=1, hash_len=32, salt_len=16
+    def __init__(self, settings: PasswordSettings, *, entropy: Entropy, threads: int, queue: int = 256) -> None:
+        self._cost = settings
+        self._entropy = entropy
+        # What we would write, and nothing like it: 16 bytes of salt, 32 of the hash.
+        self._form = re.compile(
+            rf"\$argon2id\$v=19\$m={settings.memory_kib},t={settings.iterations},p=1\$([A-Za-z0-9+/]{{22}})\$([A-Za-z0-9+/]{{43}})"
         )
-        # All zeros: verified like any other, known to be nobody's, and it costs nothing to make at the start.
-        cost = f"m={settings.memory_kib},t={settings.iterations},p=1"
-        self._decoy = f"$argon2id$v={argon2.low_level.ARGON2_VERSION}${cost}${'A' * 22}${'A' * 43}"
+        self._argon2id(bytes(16))  # not every OpenSSL has it
         self._new_pool = partial(HashingPool, threads=threads, queue=queue)
         self._pool = self._new_pool()
 
@@ -90,7 +96,8 @@ class PasswordHasher:
         text = normal_form(password)
         if text is None:
             raise ValueError("this password cannot be hashed: check it first")
-        hashed: str = await self._pool.run(share, partial(self._argon2.hash, text))
+        kdf = self._argon2id(self._entropy(16))
+        hashed: str = await self._pool.run(share, partial(kdf.derive_phc_encoded, text.encode()))
         return hashed
 
     async def verify(
@@ -114,9 +121,10 @@ class PasswordHasher:
         text = normal_form(password)
         if stored is None or text is None:
             return await self._verify_nothing(run)
-        if self._is_current(stored):
-            ok = await run(partial(self._check, partial(check_argon2, stored), text))
-            return Verdict(ok=ok, rehash=False)
+        if current := self._form.fullmatch(stored):
+            salt, digest = b64(current[1]), b64(current[2])
+            ours = check_argon2("id", self._cost.memory_kib, self._cost.iterations, 1, salt, digest)
+            return Verdict(ok=await run(partial(self._check, ours, text)), rehash=False)
         check = find_check(stored)
         if check is None:
             return await self._verify_nothing(run)
@@ -135,11 +143,10 @@ class PasswordHasher:
         await run(self._compute_decoy)
         return WRONG
 
-    def _is_current(self, stored: str) -> bool:
-        try:
-            return not self._argon2.check_needs_rehash(stored)
-        except ValueError:
-            return False
+    def _argon2id(self, salt: bytes) -> Argon2id:
+        return Argon2id(
+            salt=salt, length=32, iterations=self._cost.iterations, lanes=1, memory_cost=self._cost.memory_kib
+        )
 
     def _check(self, check: Check, password: str) -> bool:
         try:
@@ -150,4 +157,4 @@ class PasswordHasher:
             return False
 
     def _compute_decoy(self) -> None:
-        check_argon2(self._decoy, "")
+        self._argon2id(bytes(16)).derive(b"")
