@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from propusk.errors import AuthError, InvalidInput, MalformedJson, UnsupportedMediaType
 from propusk.faults import MAX_ERRORS
 from propusk.strict_json import MAX_DEPTH
-from propusk.web.body import MAX_BODY, media_type, parse_form, parse_json
+from propusk.web.body import MAX_BODY, MAX_FORM_FIELDS, media_type, parse_form, parse_json
 
 MALFORMED = {
     "nothing": b"",
@@ -223,7 +223,11 @@ def test_a_form_of_fifty_fields_is_taken() -> None:
 
 
 @given(
-    st.dictionaries(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])), st.text("aж +&=%;"))
+    st.dictionaries(
+        st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])),
+        st.text("aж +&=%;"),
+        max_size=MAX_FORM_FIELDS,
+    )
 )
 def test_a_form_comes_back_as_it_was_encoded(fields: dict[str, str]) -> None:
     assert parse_form(urlencode(fields).encode()) == fields
