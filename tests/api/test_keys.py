@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from sqlalchemy import delete, text
 from propusk.assemble import assemble
 from propusk.auth import Auth
 from propusk.context import Context
-from propusk.crypto.keyfiles import read_keys
+from propusk.crypto.keyfiles import read_keys, write_keys
 from propusk.crypto.keyring import JWKS_MAX_AGE, STALE, KeyFileError, generate_key
 from propusk.db.clock import DatabaseClock
 from propusk.errors import Unavailable
@@ -394,6 +395,37 @@ async def test_t57_a_generated_key_file_that_is_lost_while_the_house_runs_is_not
     watch.seconds += 11
     assert await ada.is_in()
     await rotate(house)
+
+
+async def test_t57_a_key_file_whose_disk_hangs_keeps_nobody_out(
+    make_house: MakeHouse, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = key_file(tmp_path / "keys.pem")
+    house = await make_house(signing_key_file=path)
+    ada = await house.register()
+    old = kid_of(ada.tokens["access_token"])
+    watch = with_stopwatch(house)
+    assert await ada.is_in()
+    whole = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path, 0o600)  # whoever reads it waits until somebody writes
+    try:
+        watch.seconds += 11
+        assert (await ada.refresh()).status_code == 200
+        assert kid_of(ada.tokens["access_token"]) == old
+        assert caplog.text.count("not read within 2 s") == 1
+    finally:
+        with open(os.open(path, os.O_RDWR), "wb") as file:
+            file.write(whole)
+            file.flush()
+            path.unlink()
+
+    new = generate_key(Algorithm.EDDSA)
+    write_keys(path, (new, *read_keys(key_file(tmp_path / "another.pem"))))
+    watch.seconds += 11
+    assert await ada.is_in()
+    watch.seconds += 11
+    assert new.kid in await published(house), "the file is read again once its disk answers"
 
 
 async def test_t57_a_key_that_was_revoked_is_refused_though_the_key_file_is_broken(
