@@ -27,11 +27,9 @@ from propusk.errors import Unavailable
 from propusk.events import KeyRevoked, KeyRotated, publish
 from propusk.settings import Algorithm, Settings
 from propusk.tokens import queries
+from propusk.tokens.key_file import KeyFile
 
 log = logging.getLogger(__name__)
-
-FILE_PATIENCE = 2.0
-"""Seconds for which the published keys wait for the key file."""
 
 
 class UnknownSecretKey(Exception):
@@ -73,10 +71,7 @@ class Keys:
         self._ring = KeyRing(settings.token_algorithm, secrets, private)
         self._loaded = float("-inf")
         self._loading: asyncio.Task[None] | None = None
-        self._private = private
-        self._reading: asyncio.Task[None] | None = None
-        self._file_state: tuple[int, int] | None = None
-        self._file_problem: str | None = None
+        self._file = KeyFile(settings, private)
         self._published: set[str] = set()
 
     @property
@@ -116,7 +111,7 @@ class Keys:
         """Read the key file and the published keys; publish a key of ours that is new. Sets the clock right before."""
         started = self._monotonic()
         await self._keep_clock_right()
-        private = await self._newest_private()
+        private = await self._file.newest()
         now = self._clock()
         self._put_together(private, await self._sync(private, now), now)
         self._loaded = started
@@ -161,37 +156,6 @@ class Keys:
         if lagging:
             log.warning("our newest signing key was retired by another node: give this node the new key file")
         return lagging
-
-    async def _newest_private(self) -> tuple[PrivateKey, ...]:
-        """The private keys of the file; while it cannot be used, or its disk hangs, those from before. Says so once."""
-        problem = await self._read_file()
-        if problem not in (None, self._file_problem):
-            log.error("the key file cannot be used, so the keys from before sign on: %s", problem)
-        self._file_problem = problem
-        return self._private
-
-    async def _read_file(self) -> str | None:
-        """Take over what is in the key file; returns what is wrong with it."""
-        # One that still waits for its disk is waited for again: another thread would only wait beside it.
-        if self._reading is None or self._reading.get_loop() is not asyncio.get_running_loop():
-            self._reading = asyncio.create_task(asyncio.to_thread(self._read_private))
-        done, _ = await asyncio.wait([self._reading], timeout=FILE_PATIENCE)
-        if not done:
-            return f"{signing_key_path(self._settings)}: not read within {FILE_PATIENCE:g} s"
-        reading, self._reading = self._reading, None
-        try:
-            reading.result()
-        except (KeyFileError, OSError) as error:
-            return str(error)
-        return None
-
-    def _read_private(self) -> None:
-        """Read the private keys; the file is parsed again only when it has changed (an RSA key takes its time)."""
-        path = signing_key_path(self._settings)
-        state = path.stat() if path.exists() else None
-        if state is None or (state.st_mtime_ns, state.st_size) != self._file_state:
-            self._private = reload_private_keys(self._settings)
-            self._file_state = (state.st_mtime_ns, state.st_size) if state else None
 
     def _is_over(self, key: PublicKey, now: datetime) -> bool:
         """Whether the last token that a retired key signed has expired."""
