@@ -3,64 +3,88 @@
 from dataclasses import dataclass
 
 from propusk.context import Context
-from propusk.errors import TooManyRequests
-from propusk.store import Hit, by_network, refuse_over
+from propusk.store import Hit, by_network, is_over, refuse_over
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What bounds guesses at one account: those of the client's network, if there is one, and those beyond it."""
+
+    pair: tuple[Hit, ...]
+    beyond: Hit
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One counted attempt, to be taken back if it turns out to be the owner's. `pair` is empty without a network."""
+    """One counted attempt, to be taken back if it turns out to be the owner's.
 
-    pair: tuple[Hit, ...]
+    `pairs` are empty without a network. One that is `void` is refused like a wrong one, right or not.
+    """
+
+    pairs: tuple[Hit, ...]
     others: tuple[Hit, ...]
+    void: bool
 
 
-async def check_throttle(ctx: Context, *, account: str, beyond: Hit) -> Attempt:
-    """Count an attempt against the network, if there is one, against its pair with the account, and against what bounds
-    guesses over all networks.
+async def check_throttle(ctx: Context, told: Bounds, *, untold: Bounds | None = None) -> Attempt:
+    """Count an attempt against the client's network, if there is one, and against bounds of the account.
+
+    What is `beyond` counts only attempts that the others let pass: one stranger who goes on after a refusal shall not
+    use it up for everybody.
 
     Args:
-        account: a canonical name of the account, the same however the login was spelled.
-        beyond: that bound: `over_networks`, `from_home` or `of_session`. It counts only attempts that the others let
-            pass: one stranger who goes on after a 429 shall not use it up for everybody.
+        told: beyond these the client hears that it must wait, so they may tell it nothing that it does not know.
+        untold: beyond these the attempt is void.
     Raises:
         TooManyRequests
     """
-    limits, network = ctx.settings.limits, ctx.client.network
-    pair = by_network("login pair", network, limits.login_pair, account=account)
-    first = by_network("login network", network, limits.login_network)
-    counted = await ctx.store.hit([*pair, *first, beyond], now=ctx.now)
-    try:
-        refuse_over(counted, [*pair, *first], now=ctx.now)
-    except TooManyRequests:
-        await ctx.store.give_back([beyond], now=ctx.now)
-        raise
-    refuse_over(counted, [beyond], now=ctx.now)
-    return Attempt(tuple(pair), (*first, beyond))
+    bounds = [told] if untold is None else [told, untold]
+    pairs = [hit for bound in bounds for hit in bound.pair]
+    first = by_network("login network", ctx.client.network, ctx.settings.limits.login_network)
+    beyond = [bound.beyond for bound in bounds]
+    counted = await ctx.store.hit([*pairs, *first, *beyond], now=ctx.now)
+    if is_over(counted, [*pairs, *first]):
+        await ctx.store.give_back(beyond, now=ctx.now)
+        refuse_over(counted, [*told.pair, *first], now=ctx.now)
+        return Attempt(tuple(pairs), tuple(first), void=True)
+    refuse_over(counted, [told.beyond], now=ctx.now)
+    return Attempt(tuple(pairs), (*first, *beyond), void=is_over(counted, beyond))
 
 
-def over_networks(ctx: Context, account: str) -> Hit:
-    """The bound of guesses by strangers at one account."""
-    return Hit("login account", account, ctx.settings.limits.login_account)
+def of_name(ctx: Context, name: str, *, at_home: bool) -> Bounds:
+    """The bounds of a name that was typed, whether or not it is anybody's: what comes of them tells no stranger."""
+    return _bounds(ctx, "login name", name, at_home=at_home)
 
 
-def from_home(ctx: Context, account: str) -> Hit:
-    """The same for a network that the owner had a session from lately: its own, so that strangers elsewhere cannot lock
-    the owner out at home, and as strict, so that nobody there learns from it who has an account.
+def of_account(ctx: Context, account: str, *, at_home: bool) -> Bounds:
+    """The bounds that all names of one account share."""
+    return _bounds(ctx, "login", account, at_home=at_home)
+
+
+def of_session(ctx: Context, account: str, session_id: str) -> Bounds:
+    """The bounds of guesses by the holder of one session, which strangers cannot use up and a thief cannot pass."""
+    beyond = Hit("session proofs", session_id, ctx.settings.limits.login_account)
+    return Bounds(_pair(ctx, "login", account), beyond)
+
+
+def _bounds(ctx: Context, what: str, who: str, *, at_home: bool) -> Bounds:
+    """A network that the owner had a session from lately is home. It has a bound of its own, so that strangers
+    elsewhere cannot lock the owner out there, and as strict, so that nobody there learns from it who has an account.
     """
-    return Hit("login home", f"{account} {ctx.client.network}", ctx.settings.limits.login_account)
+    limit = ctx.settings.limits.login_account
+    home, elsewhere = Hit(f"{what} home", f"{who} {ctx.client.network}", limit), Hit(f"{what} account", who, limit)
+    return Bounds(_pair(ctx, what, who), home if at_home else elsewhere)
 
 
-def of_session(ctx: Context, session_id: str) -> Hit:
-    """The bound of guesses by the holder of one session, which strangers cannot use up and a thief cannot pass."""
-    return Hit("session proofs", session_id, ctx.settings.limits.login_account)
+def _pair(ctx: Context, what: str, who: str) -> tuple[Hit, ...]:
+    return tuple(by_network(f"{what} pair", ctx.client.network, ctx.settings.limits.login_pair, account=who))
 
 
 async def forgive(ctx: Context, attempt: Attempt) -> None:
-    """The attempt was right: clear its pair and take back what it added elsewhere, and no more than that."""
-    await ctx.store.give_back(attempt.others, clear=attempt.pair, now=ctx.now)
+    """The attempt was right: clear its pairs and take back what it added elsewhere, and no more than that."""
+    await ctx.store.give_back(attempt.others, clear=attempt.pairs, now=ctx.now)
 
 
 async def take_back(ctx: Context, attempt: Attempt) -> None:
     """The attempt was never evaluated, so it counts nowhere."""
-    await ctx.store.give_back([*attempt.pair, *attempt.others], now=ctx.now)
+    await ctx.store.give_back([*attempt.pairs, *attempt.others], now=ctx.now)

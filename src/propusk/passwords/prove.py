@@ -20,7 +20,7 @@ async def prove_password(ctx: Context, *, principal: Principal, password: str) -
     user, session = principal.user, principal.session
     with ctx.passwords.expecting(ctx.client.network):
         stored = await queries.find_hash_alone(ctx, user.id)
-        attempt = await check_throttle(ctx, account=str(user.id), beyond=of_session(ctx, str(session.id)))
+        attempt = await check_throttle(ctx, of_session(ctx, str(user.id), str(session.id)))
     verdict = await guess(ctx, attempt, stored=stored, password=password)
     if stored is None or not verdict.ok:
         event = PasswordRefused(user_id=user.id, actor_id=user.id, session_id=session.id)

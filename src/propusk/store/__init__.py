@@ -1,7 +1,7 @@
 """Short-lived counters, shared by every process of the installation."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -62,12 +62,17 @@ async def check_limits(store: Store, hits: Sequence[Hit], *, now: datetime) -> N
         refuse_over(await store.hit(hits, now=now), hits, now=now)
 
 
+def is_over(counted: Mapping[bytes, tuple[int, datetime]], hits: Iterable[Hit]) -> bool:
+    """Whether one of these attempts, already counted, is over its limit."""
+    return any(counted[hit.key][0] > hit.limit.count for hit in hits)
+
+
 def refuse_over(counted: Mapping[bytes, tuple[int, datetime]], hits: Sequence[Hit], *, now: datetime) -> None:
     """Refuse if one of these attempts, already counted, is over its limit.
 
     Raises:
         TooManyRequests: with the longest wait among the limits that were passed.
     """
-    waits = [counted[hit.key][1] - now for hit in hits if counted[hit.key][0] > hit.limit.count]
+    waits = [counted[hit.key][1] - now for hit in hits if is_over(counted, [hit])]
     if waits:
         raise TooManyRequests(max(waits))

@@ -22,7 +22,7 @@ _Attempt = tuple[Mapping[bytes, timedelta], datetime]
 """Keys with the lengths of their windows, and when it was made."""
 _Return = tuple[Mapping[bytes, int], datetime]
 """Keys with how much to take off, and when."""
-MOST = 16
+MOST = 10
 """Attempts that are counted in one statement. Each number of counters has a text of its own, that drivers keep."""
 PATIENCE = 0.1
 """Seconds for which a statement that waits, for somebody's lock or for a server that is gone, holds up the next."""

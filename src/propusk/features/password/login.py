@@ -9,7 +9,7 @@ from propusk.errors import AuthError, InvalidCredentials, Overloaded
 from propusk.events import LoginFailed, publish
 from propusk.login.barred import barred
 from propusk.login.complete import complete_login
-from propusk.login.throttle import check_throttle, forgive, from_home, over_networks
+from propusk.login.throttle import check_throttle, forgive, of_account, of_name
 from propusk.passwords import queries
 from propusk.passwords.guess import guess
 from propusk.tokens.issue import TokenPair
@@ -20,7 +20,9 @@ from propusk.users.models import User
 async def login_with_password(ctx: Context, *, login: str, password: str) -> TokenPair:
     """Start a session for who knows the password.
 
-    Unknown user, wrong password and no password are refused alike: after the same statements and one hash.
+    Unknown user, wrong password and no password are refused alike: after the same statements and one hash. So is an
+    attempt beyond the limits that an account's names share: a 429 would say that two names are one person's, or that a
+    name is somebody's by now.
 
     Raises:
         InvalidCredentials, AccountDisabled, EmailNotVerified, TooManyRequests, Overloaded
@@ -30,10 +32,12 @@ async def login_with_password(ctx: Context, *, login: str, password: str) -> Tok
     with ctx.passwords.expecting(ctx.client.network):
         found = await queries.find_user_and_hash(ctx, key or ("email", ""))
         user, stored, known = found or (None, None, False)
-        account = _account(user, key)
-        beyond = from_home(ctx, account) if known or key is None else over_networks(ctx, account)
-        attempt = await check_throttle(ctx, account=account, beyond=beyond)
-    verdict = await guess(ctx, attempt, stored=stored, password=password)
+        # What can be nobody's name counts as one for each network: neither may a stranger's typing use it up for
+        # others, nor make a counter for each thing typed.
+        name, at_home = " ".join(key or ("no name",)), known or key is None
+        account = of_account(ctx, str(user.id) if user is not None else name, at_home=at_home)
+        attempt = await check_throttle(ctx, of_name(ctx, name, at_home=at_home), untold=account)
+    verdict = await guess(ctx, attempt, stored=None if attempt.void else stored, password=password)
     if user is None or stored is None or not verdict.ok:
         raise await _refuse(ctx, user, InvalidCredentials(), started)
     if (refusal := barred(ctx, user)) is not None:
@@ -45,13 +49,6 @@ async def login_with_password(ctx: Context, *, login: str, password: str) -> Tok
         # Lost only against another login that did the same: a new password would have refused this one.
         await queries.claim_hash(ctx, user.id, old=stored, new=rehashed)
     return pair
-
-
-def _account(user: User | None, key: tuple[str, str] | None) -> str:
-    """One name for an account, however its login is spelled. What can be nobody's name counts as one for each network:
-    neither may a stranger's typing use it up for others, nor make a counter for each thing typed.
-    """
-    return str(user.id) if user is not None else " ".join(key or ("no name",))
 
 
 async def _refuse(ctx: Context, user: User | None, refusal: AuthError, started: float) -> AuthError:
