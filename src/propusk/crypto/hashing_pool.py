@@ -71,7 +71,7 @@ class HashingPool:
         """The result of `job`. A caller that is cancelled while it waits gives up its place, and nothing is computed.
 
         Args:
-            has_gone: asked when its turn has come: whether nobody waits for the result any more.
+            has_gone: asked when its turn has come: whether nobody waits for the result any more. If not, `job` begins.
         Raises:
             Overloaded: the queue, or this share's half of it, is full; or they had gone, and nothing was computed.
         """
