@@ -318,11 +318,36 @@ async def test_t48_t49_odd_bodies_are_refused_and_never_a_500(make_stand: MakeSt
         assert answer.status_code == status, (form[:40], answer.text)
 
 
+async def test_no_password_is_set_that_no_login_would_take(make_stand: MakeStand) -> None:
+    stand = await stand_of(make_stand)
+    await register(stand)
+    bearer = await log_in(stand)
+    password = "zq7canary\0 two three"
+    made = await stand.client.post("/auth/register", json={"email": "bo@example.com", "password": password})
+    changed = await stand.client.patch("/users/me", json={"password": password}, headers=bearer)
+    assert (made.status_code, made.json()["detail"]["code"]) == (400, "REGISTER_INVALID_PASSWORD")
+    assert (changed.status_code, changed.json()["detail"]["code"]) == (400, "UPDATE_USER_INVALID_PASSWORD")
+    await log_in(stand)
+
+
 async def test_answers_are_not_to_be_kept(make_stand: MakeStand) -> None:
     stand = await stand_of(make_stand)
     await register(stand)
-    answer = await stand.client.post("/auth/jwt/login", data={"username": ADA, "password": PASSWORD})
-    assert answer.headers["cache-control"] == "no-store"
+    right, wrong = {"username": ADA, "password": PASSWORD}, {"username": ADA, "password": OTHER_PASSWORD}
+    for form, status in (
+        (right, 200),
+        (wrong, 400),
+        (right | {"grant_type": "zq7canary"}, 422),
+        ({"username": ADA, "password": "x" * 70_000}, 413),
+    ):
+        answer = await stand.client.post("/auth/jwt/login", data=form)
+        assert (answer.status_code, answer.headers["cache-control"]) == (status, "no-store")
+    for body in ({"email": "zq7canary"}, {"email": ADA, "password": PASSWORD}):
+        answer = await stand.client.post("/auth/register", json=body)
+        assert answer.status_code in (400, 422)
+        assert answer.headers["cache-control"] == "no-store"
+    answer = await stand.client.get("/users/me")
+    assert (answer.status_code, answer.headers["cache-control"]) == (401, "no-store")
 
 
 async def test_a_session_here_has_no_refresh_token_and_lasts_as_long_as_its_token(make_stand: MakeStand) -> None:

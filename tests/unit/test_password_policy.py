@@ -100,9 +100,10 @@ def test_t07_a_megabyte_is_refused_before_it_is_looked_at() -> None:
 
 
 def test_t08_no_character_is_cut_from_what_is_judged() -> None:
-    assert code_of("zq7canary\0") is None
-    assert code_of("password\0") == "weak_password"
+    assert code_of("zq7canary\1") is None
+    assert code_of("password\1") == "weak_password"
     assert code_of("zq7canary\ud800") == "not_text"
+    assert code_of("zq7canary\0 two three") == "not_text", "as every login refuses it"
 
 
 # The most common

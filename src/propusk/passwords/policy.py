@@ -23,12 +23,13 @@ def check_password(settings: PasswordSettings, password: str, *, words: Iterable
         words: what the password may not be built from: the user's e-mail, username and name, ours and our host's.
             They are taken whole and in parts.
     Raises:
-        InvalidInput: `too_short`, `too_long` (over 256), `weak_password`, `not_text` (lone surrogates).
+        InvalidInput: `too_short`, `too_long` (over 256), `weak_password`, `not_text` (NUL, lone surrogates).
     """
     text = normal_form(password)
-    if text is None:
+    # No login takes NUL: whoever set such a password would have locked themselves out.
+    if "\0" in password or text is None:
         if len(password) <= MAX_LENGTH:
-            raise invalid(field, "not_text", "This is not valid Unicode text.")
+            raise invalid(field, "not_text", "This is no text: NUL and lone surrogates are not allowed.")
         raise invalid(field, "too_long", f"Use at most {MAX_LENGTH} characters.")
     if len(text) < settings.min_length:
         raise invalid(field, "too_short", f"Use at least {settings.min_length} characters.")

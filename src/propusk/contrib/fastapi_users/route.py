@@ -1,4 +1,6 @@
-"""FastAPI's own route with two bounds: on the size and time of a body, and on what a 422 repeats of it: no password."""
+"""FastAPI's own route with two bounds: on the size and time of a body, and on what a 422 repeats of it: no password.
+Nobody is to store what it answers.
+"""
 
 import json
 from collections.abc import Sequence
@@ -7,8 +9,10 @@ from typing import Any
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from propusk.contrib.fastapi_users.refusals import refused
 from propusk.errors import AuthError
@@ -28,13 +32,21 @@ class Route(APIRoute):
             except AuthError as refusal:
                 raise refused(refusal, {}) from None
             try:
-                response = await handle(request)
+                return await handle(request)
             except RequestValidationError as error:
                 raise RequestValidationError(_tellable(error.errors())) from None
-            response.headers.setdefault("Cache-Control", "no-store")
-            return response
 
         return bounded
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, refusals included: the host's handlers make those, and they repeat what was sent."""
+
+        async def send_unstored(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await super().handle(scope, receive, send_unstored)
 
 
 def _tellable(faults: Sequence[Any]) -> Sequence[Any]:
