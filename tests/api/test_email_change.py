@@ -301,6 +301,22 @@ async def test_a_confirmation_that_comes_after_its_undo_has_lapsed_gives_the_old
     assert (await address(house, ada))[0] == ADA
 
 
+async def test_a_confirmation_that_comes_after_its_undo_was_cleaned_up_makes_it_again(make_house: MakeHouse) -> None:
+    house = await make_house(verify_token_ttl="20d", email_undo_ttl="1h")
+    ada = await house.register()
+    await change(ada)
+    token, back = await house.last_token(NEW), await house.last_token(ADA)
+    house.clock.tick(days=10)
+    await house.auth.worker.run_due()
+    assert await house.rows("one_time_tokens", purpose="undo_email") == []
+
+    await confirm(house, token)
+
+    assert await house.last_token(ADA) == back
+    assert (await undo(house, back)).status_code == 204
+    assert (await address(house, ada))[0] == ADA
+
+
 async def test_t42_the_first_undo_takes_back_a_second_change_too(house: House) -> None:
     ada = await house.register()
     first = await change_fully(ada)
@@ -321,6 +337,36 @@ async def test_t42_the_second_undo_leaves_the_first_to_be_used(house: House) -> 
     assert (await undo(house, second)).status_code == 204
     assert (await address(house, ada))[0] == NEW
 
+    assert (await undo(house, first)).status_code == 204
+    assert (await address(house, ada))[0] == ADA
+
+
+async def test_t42_the_first_undo_takes_back_a_second_change_though_the_clock_was_set_back_between(
+    house: House,
+) -> None:
+    ada = await house.register()
+    house.clock.tick(minutes=5)
+    await change(ada)
+    first = await house.last_token(ADA)
+    house.clock.tick(minutes=-2)
+    await confirm(house, await house.last_token(NEW))
+    second = await change_fully(ada, NEW, THIRD)
+
+    (row,) = await house.rows("one_time_tokens", purpose="undo_email", email_key=NEW)
+    assert row["expires_at"] == house.clock.now + timedelta(days=3), "however late it is, it lives no longer"
+    assert (await undo(house, first)).status_code == 204
+    assert refused(await undo(house, second), "invalid_token")
+    assert (await address(house, ada))[0] == ADA
+
+
+async def test_t42_the_second_undo_leaves_the_first_alone_though_the_clock_was_set_back_between(house: House) -> None:
+    ada = await house.register()
+    house.clock.tick(minutes=5)
+    first = await change_fully(ada)
+    house.clock.tick(minutes=-2)
+    second = await change_fully(ada, NEW, THIRD)
+
+    assert (await undo(house, second)).status_code == 204
     assert (await undo(house, first)).status_code == 204
     assert (await address(house, ada))[0] == ADA
 

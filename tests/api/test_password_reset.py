@@ -314,6 +314,19 @@ async def test_t39_at_most_five_links_live(house: House) -> None:
     assert (await reset(house, tokens[1])).status_code == 204
 
 
+async def test_t39_the_newest_link_lives_though_the_clock_was_set_back_and_others_seem_newer(house: House) -> None:
+    ada = await house.register()
+    house.clock.tick(minutes=5)
+    for _ in range(5):
+        await new_link(house)
+    house.clock.tick(minutes=-2)
+
+    newest = await new_link(house)
+
+    assert await live(house, ada, Purpose.RESET) == 5
+    assert (await reset(house, newest)).status_code == 204
+
+
 async def test_t39_a_changed_password_voids_links(house: House) -> None:
     ada = await house.register()
     first = await new_link(house)

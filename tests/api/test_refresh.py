@@ -115,6 +115,18 @@ async def test_t20_without_a_grace_a_token_works_once(make_house: MakeHouse) -> 
     assert await code(await ada.refresh(parent)) == "refresh_token_reused"
 
 
+async def test_t20_a_clock_that_is_set_back_does_not_lengthen_the_grace(house: House) -> None:
+    ada = await house.register()
+    parent = ada.tokens["refresh_token"]
+    house.clock.tick(hours=1)
+    await ada.refresh()
+    house.clock.tick(seconds=-10)
+    assert (await ada.refresh(parent)).status_code == 200
+    house.clock.tick(minutes=-50)
+    assert await code(await ada.refresh(parent)) == "refresh_token_reused"
+    assert not await ada.is_in()
+
+
 async def test_t20_thirty_two_refreshes_at_once_have_one_successor(house: House) -> None:
     ada = await house.register()
     answers = await asyncio.gather(*(ada.refresh(ada.tokens["refresh_token"]) for _ in range(32)))

@@ -15,15 +15,17 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 def count_hits(
     connection: Connection, counters: Table, hits: Mapping[bytes, tuple[int, datetime]], now: datetime
 ) -> dict[bytes, tuple[int, datetime]]:
-    """Count so many more for each key, atomically; a window that has passed starts anew.
+    """Count so many more for each key, atomically; a window that has passed starts anew. So does one that ends further
+    away than a right clock can have put it, or who counted while the clock was ahead would be refused until then. Twice
+    the length, because clocks of nodes may be a little apart, and attempts have waited since they looked at theirs.
 
     Args:
         hits: for each key how many, and, should its window start now, when that window would end.
     Returns:
         for each key the count with these hits and the end of its window.
     """
+    values: dict[str, Any] = {"now": now, "far": now + 2 * (max(end for _, end in hits.values()) - now)}
     # In one order everywhere, or two who count the same keys could wait for each other.
-    values: dict[str, Any] = {"now": now}
     for n, (key, (count, end)) in enumerate(sorted(hits.items())):
         values |= {f"key{n}": key, f"count{n}": count, f"end{n}": end}
     name = server_name(connection)
@@ -53,17 +55,19 @@ def _count_text(dialect: str, counters: Table, size: int) -> Any:
     if dialect in ("mysql", "mariadb"):
         # Both assign from left to right, so the count must look at the end of the window before it moves.
         act = (
-            "`count` = IF(resets_at <= :now, 0, `count`) + VALUES(`count`),"
-            " resets_at = IF(resets_at <= :now, VALUES(resets_at), resets_at)"
+            "`count` = IF(resets_at > :now AND resets_at <= :far, `count`, 0) + VALUES(`count`),"
+            " resets_at = IF(resets_at > :now AND resets_at <= :far, resets_at, VALUES(resets_at))"
             + (" RETURNING `key`, `count`, resets_at" if dialect == "mariadb" else "")
         )
     else:
         act = (
-            "count = CASE WHEN c.resets_at <= :now THEN 0 ELSE c.count END + excluded.count,"
-            " resets_at = CASE WHEN c.resets_at <= :now THEN excluded.resets_at ELSE c.resets_at END"
+            "count = CASE WHEN c.resets_at > :now AND c.resets_at <= :far THEN c.count ELSE 0 END + excluded.count,"
+            " resets_at = CASE WHEN c.resets_at > :now AND c.resets_at <= :far THEN c.resets_at"
+            " ELSE excluded.resets_at END"
             " RETURNING key, count, resets_at"
         )
-    statement = _upsert(dialect, counters, size, act)
+    far = bindparam("far", type_=counters.c.resets_at.type)
+    statement = _upsert(dialect, counters, size, act).bindparams(far)
     if dialect == "mysql":
         return statement
     return statement.columns(counters.c.key, counters.c.count, counters.c.resets_at)

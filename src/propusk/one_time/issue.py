@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,7 @@ async def issue(
     user_id: UUID | None = None,
     payload: dict[str, Any] | None = None,
     token_id: UUID | None = None,
+    created_at: datetime | None = None,
 ) -> OneTimeToken:
     """Make a token; `token_of` tells what it is.
 
@@ -34,6 +35,7 @@ async def issue(
         user_id: whose it is; None for who is no user yet.
         token_id: by default a new one. Made twice, a token is the same: a mail that is written again after a crash
             carries the same link.
+        created_at: what says which of several is later; by default now.
     Raises:
         LookupError: the database refused it though it has none of this id.
     """
@@ -45,7 +47,7 @@ async def issue(
         email_key=email_key,
         digest=digest(_token(ctx.keyring.secrets.newest, purpose, chosen)),
         payload=payload or {},
-        created_at=ctx.now,
+        created_at=created_at or ctx.now,
         expires_at=ctx.now + ttl,
         used_at=None,
     )

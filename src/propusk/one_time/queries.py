@@ -13,6 +13,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     literal,
     not_,
     select,
@@ -84,14 +85,25 @@ async def kill_tokens_about(ctx: Context, email_key: str, *purposes: Purpose) ->
 
 
 async def kill_surplus(ctx: Context, token: OneTimeToken, *, keep: int) -> None:
-    """Use up the oldest live tokens of the same user (or, of nobody, the same address) and purpose beyond `keep`."""
+    """Use up the oldest live tokens of the same user (or, of nobody, the same address) and purpose beyond `keep`, the
+    new one counted. That one lives, even if the clock was set back and others seem newer.
+    """
     t = ctx.tables.one_time_tokens
     whose = t.c.user_id == token.user_id if token.user_id else (t.c.email_key == token.email_key)
-    live = (whose, t.c.purpose == token.purpose, t.c.used_at.is_(None), t.c.expires_at > ctx.now)
-    statement = select(t.c.id).where(*live).order_by(t.c.created_at.desc(), t.c.id.desc()).offset(keep).limit(100)
+    others = (t.c.id != token.id, whose, t.c.purpose == token.purpose, t.c.used_at.is_(None), t.c.expires_at > ctx.now)
+    newest = select(t.c.id).where(*others).order_by(t.c.created_at.desc(), t.c.id.desc())
+    statement = newest.offset(keep - 1).limit(100)
     surplus = list((await read(ctx.db, statement)).scalars())
     if surplus:
         await changed(ctx.db, update(t).where(t.c.id.in_(surplus)).values(**_used(ctx)))
+
+
+async def find_newest(ctx: Context, user_id: UUID, purpose: Purpose) -> datetime | None:
+    """When a user's newest token of one purpose was made, whatever its state; None if there is none."""
+    t = ctx.tables.one_time_tokens
+    statement = select(func.max(t.c.created_at)).where(t.c.user_id == user_id, t.c.purpose == purpose)
+    found: datetime | None = (await read(ctx.db, statement)).scalar()
+    return found
 
 
 async def list_live(ctx: Context, user_id: UUID, purpose: Purpose) -> list[OneTimeToken]:
@@ -101,11 +113,11 @@ async def list_live(ctx: Context, user_id: UUID, purpose: Purpose) -> list[OneTi
     return [_token(row) for row in await read(ctx.db, select(*t.c).where(*live).order_by(t.c.created_at, t.c.id))]
 
 
-async def extend_token(ctx: Context, token_id: UUID, *, until: datetime) -> None:
-    """Let a token that was not used live until then."""
+async def extend_token(ctx: Context, token_id: UUID, *, until: datetime) -> bool:
+    """Let a token that was not used live until then; False when there is none."""
     t = ctx.tables.one_time_tokens
     statement = update(t).where(t.c.id == token_id, t.c.used_at.is_(None))
-    await changed(ctx.db, statement.values(expires_at=until))
+    return await changed(ctx.db, statement.values(expires_at=until)) == 1
 
 
 async def is_reserved(ctx: Context, email_key: str, *, user_id: UUID | None = None) -> bool:

@@ -22,21 +22,22 @@ _ALL = 2**31 - 1
 
 # Times are microseconds since 1970 by our clock: Redis' own decides nothing but when a counter's memory is freed. Lua
 # has them as doubles, which hold them to the microsecond until 2255; they are kept and answered as text, as Lua would
-# write them with 14 digits.
+# write them with 14 digits. What is further away than a right clock can have put it begins anew, as in the database.
 _COUNT = """
 local now = tonumber(ARGV[1])
+local far = tonumber(ARGV[2])
 local since = redis.call('GET', KEYS[1])
-if not since then
+if not since or tonumber(since) > far then
   since = ARGV[1]
   redis.call('SET', KEYS[1], since)
 end
 local answer = {since}
 for i = 2, #KEYS do
   local ends = redis.call('HGET', KEYS[i], 'end')
-  if not ends or tonumber(ends) <= now then
-    ends = ARGV[2 * i - 2]
+  if not ends or tonumber(ends) <= now or tonumber(ends) > far then
+    ends = ARGV[2 * i - 1]
     redis.call('HSET', KEYS[i], 'n', 0, 'end', ends)
-    redis.call('PEXPIRE', KEYS[i], ARGV[2 * i - 1])
+    redis.call('PEXPIRE', KEYS[i], ARGV[2 * i])
   end
   answer[2 * i - 2] = redis.call('HINCRBY', KEYS[i], 'n', 1)
   answer[2 * i - 1] = ends
@@ -83,7 +84,7 @@ class RedisStore:
     async def count(self, hits: Sequence[Hit], *, now: datetime) -> tuple[dict[bytes, tuple[int, datetime]], datetime]:
         """What `hit` returns, and since when Redis has known of every attempt: since it was empty, or `begin_anew`."""
         windows = {hit.key: hit.limit.window for hit in hits}
-        arguments = [_number(now)]
+        arguments = [_number(now), _number(now + 2 * max(windows.values()))]
         for window in windows.values():
             arguments += [_number(now + window), -(window // -timedelta(milliseconds=1))]
         since, *answer = await self._run(_COUNT, [self._since, *self._keys(windows)], arguments)

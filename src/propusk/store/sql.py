@@ -90,8 +90,7 @@ class SqlStore:
 
     async def close(self) -> None:
         """End what is under way. The engine is another's."""
-        await self._hits.close()
-        await self._returns.close()
+        await asyncio.gather(self._hits.close(), self._returns.close())
 
 
 def _latest(asked: Iterable[tuple[object, datetime]]) -> datetime:

@@ -1,6 +1,7 @@
 """Ask for another e-mail address, and confirm it from there."""
 
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 from propusk.context import Context, all_or_nothing
@@ -12,7 +13,7 @@ from propusk.mail.strangers import may_send
 from propusk.one_time.consume import consume, read_token
 from propusk.one_time.issue import MOST_LIVE, issue
 from propusk.one_time.models import OneTimeToken, Purpose
-from propusk.one_time.queries import extend_token, is_reserved, kill_tokens, list_live
+from propusk.one_time.queries import extend_token, find_newest, is_reserved, kill_tokens, list_live
 from propusk.passwords.prove import prove_password
 from propusk.sessions.confirm import confirm
 from propusk.sessions.device import describe_device
@@ -22,6 +23,9 @@ from propusk.users.change import check_email_free
 from propusk.users.email_address import EmailAddress, normalise_email
 from propusk.users.models import User
 from propusk.users.queries import find_user
+
+_MOMENT = timedelta(microseconds=1)
+"""The least that the databases tell apart."""
 
 
 async def request_email_change(ctx: Context, *, principal: Principal, new_email: str, password: str) -> None:
@@ -136,8 +140,26 @@ async def _issue_undo(ctx: Context, user: User) -> OneTimeToken:
         return undos[-1]
     if len(undos) >= MOST_LIVE:
         raise TooManyRequests(min(undo.expires_at for undo in undos) - ctx.now)
-    payload = {"address": user.email}
-    return await issue(ctx, Purpose.UNDO_EMAIL, email_key=user.email_key, ttl=ttl, user_id=user.id, payload=payload)
+    return await _make_undo(ctx, user.id, address=user.email, email_key=user.email_key)
+
+
+async def _make_undo(
+    ctx: Context, user_id: UUID, *, address: str, email_key: str, token_id: UUID | None = None
+) -> OneTimeToken:
+    """One that is later than the user's others, also when the clock was set back since they were made: an undo takes
+    back what is later than itself, so the order is who wins. Called with the row of the user locked.
+    """
+    newest = await find_newest(ctx, user_id, Purpose.UNDO_EMAIL)
+    return await issue(
+        ctx,
+        Purpose.UNDO_EMAIL,
+        email_key=email_key,
+        ttl=ctx.settings.email_undo_ttl,
+        user_id=user_id,
+        payload={"address": address},
+        token_id=token_id,
+        created_at=max(ctx.now, newest + _MOMENT) if newest else ctx.now,
+    )
 
 
 def mask(email_key: str) -> str:
@@ -167,25 +189,17 @@ async def confirm_email(ctx: Context, *, token: str) -> User:
             raise EmailTaken
         await consume(ctx, found)
     await kill_tokens(ctx, user.id, Purpose.CHANGE_EMAIL, Purpose.VERIFY, Purpose.RESET)
-    undo = await _keep_undo(ctx, found, user.id)
-    await enqueue(ctx, "email_changed", asked=False, user_id=user.id, token_id=str(undo.id))
+    await _keep_undo(ctx, found, user.id)
+    await enqueue(ctx, "email_changed", asked=False, user_id=user.id, token_id=found.payload["undo"])
     await publish(ctx, EmailChanged(user_id=user.id, actor_id=user.id))
     return replace(user, email=new, email_key=found.email_key, is_verified=True, updated_at=ctx.now)
 
 
-async def _keep_undo(ctx: Context, change: OneTimeToken, user_id: UUID) -> OneTimeToken:
-    """The undo of the request, which works as long again from now. It is made anew if it was cleaned up meanwhile."""
-    undo_id, ttl = UUID(change.payload["undo"]), ctx.settings.email_undo_ttl
-    await extend_token(ctx, undo_id, until=ctx.now + ttl)
-    return await issue(
-        ctx,
-        Purpose.UNDO_EMAIL,
-        email_key=change.payload["old_key"],
-        ttl=ttl,
-        user_id=user_id,
-        payload={"address": change.payload["old"]},
-        token_id=undo_id,
-    )
+async def _keep_undo(ctx: Context, change: OneTimeToken, user_id: UUID) -> None:
+    """Let the undo of the request work as long again from now. It is made anew if it was cleaned up meanwhile."""
+    undo_id, old = UUID(change.payload["undo"]), change.payload
+    if not await extend_token(ctx, undo_id, until=ctx.now + ctx.settings.email_undo_ttl):
+        await _make_undo(ctx, user_id, address=old["old"], email_key=old["old_key"], token_id=undo_id)
 
 
 async def void_changes(ctx: Context, event: UserUpdated) -> None:
