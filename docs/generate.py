@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from propusk.cli.settings_list import reference
 from propusk.server import create_app
 from propusk.settings import Settings
 from propusk.web.routes.pages import refusal_classes
@@ -31,6 +32,7 @@ def documents() -> dict[str, str]:
     return {
         "openapi.json": json.dumps(openapi, indent=2, ensure_ascii=False) + "\n",
         "errors.md": _errors(openapi),
+        "settings.md": reference() + "\n",
     }
 
 

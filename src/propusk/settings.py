@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import timedelta
-from ipaddress import ip_network
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -39,7 +38,7 @@ from pydantic_settings import SettingsError as UnreadableSource
 from propusk.setting_groups import Algorithm, LimitSettings, PasswordSettings
 from propusk.setting_mail import MailServer, MailUrl, SenderText, parse_mail_url
 from propusk.setting_redis import RedisServer, RedisUrl, parse_redis_url
-from propusk.setting_types import Duration, Listed, Network, PublicUrl, split_list
+from propusk.setting_types import NOT_EMPTY, Duration, Life, Listed, Networks, PublicUrl, at_most, split_list
 
 __all__ = ["Algorithm", "LimitSettings", "PasswordSettings", "Settings", "SettingsError"]
 
@@ -63,7 +62,9 @@ class Settings(BaseModel):
     public_url: PublicUrl = Field(
         default="http://127.0.0.1:8000", description="what links and the issuer are built from; never the Host header"
     )
-    data_dir: Path = Field(default=Path("propusk-data"), description="SQLite file, generated keys, local mailbox")
+    data_dir: Annotated[Path, NOT_EMPTY] = Field(
+        default=Path("propusk-data"), description="SQLite file, generated keys, local mailbox"
+    )
     database_url: SecretStr | None = Field(
         default=None, description="sqlite:///…, postgresql://… or mysql://…; by default SQLite in data_dir"
     )
@@ -79,11 +80,11 @@ class Settings(BaseModel):
         default=[],
         description="32 characters or more each, newest first, by commas; generated into data_dir in development",
     )
-    signing_key_file: Path | None = Field(
+    signing_key_file: Annotated[Path | None, NOT_EMPTY] = Field(
         default=None, description="private keys as PEM (PKCS#8), newest first; generated into data_dir in development"
     )
-    audience: str | None = Field(
-        default=None, min_length=1, description="aud of our access tokens; public_url by default"
+    audience: Annotated[str | None, NOT_EMPTY] = Field(
+        default=None, description="aud of our access tokens; public_url by default"
     )
     introspection_clients: Listed[str] = Field(
         default=[], description="clients that may introspect, by commas: id:SHA-256 of the secret in hex"
@@ -102,43 +103,42 @@ class Settings(BaseModel):
         description="registering tells nobody whether an address is taken: there is no user before the mail",
     )
     require_verified_email: bool = Field(default=False, description="who has not verified their address cannot log in")
-    verify_token_ttl: Duration = Field(
-        default=timedelta(hours=24), description="life of the links that verify an address"
-    )
-    reset_token_ttl: Duration = Field(default=timedelta(hours=1), description="life of the links that reset a password")
-    email_undo_ttl: Duration = Field(
-        default=timedelta(hours=72), description="how long a changed address can be restored"
-    )
-    unverified_user_ttl: Duration | None = Field(
+    verify_token_ttl: Life = Field(default=timedelta(hours=24), description="life of the links that verify an address")
+    reset_token_ttl: Life = Field(default=timedelta(hours=1), description="life of the links that reset a password")
+    email_undo_ttl: Life = Field(default=timedelta(hours=72), description="how long a changed address can be restored")
+    unverified_user_ttl: Life | None = Field(
         default=None, description="users that never verified are deleted after this"
     )
-    access_token_ttl: Duration = Field(default=timedelta(minutes=10), description="life of an access token")
-    refresh_token_ttl: Duration = Field(default=timedelta(days=30), description="a session unused for so long ends")
-    session_max_age: Duration = Field(
-        default=timedelta(days=180), description="a session ends after so long, used or not"
-    )
-    refresh_grace: Duration = Field(
-        default=timedelta(seconds=10), description="how long a used refresh token is answered with the same successor"
+    access_token_ttl: Life = Field(default=timedelta(minutes=10), description="life of an access token")
+    refresh_token_ttl: Life = Field(default=timedelta(days=30), description="a session unused for so long ends")
+    session_max_age: Life = Field(default=timedelta(days=180), description="a session ends after so long, used or not")
+    refresh_grace: Annotated[
+        Duration, at_most(timedelta(minutes=5), "for so long nobody sees that a used token was stolen")
+    ] = Field(
+        default=timedelta(seconds=10),
+        description="how long a used refresh token is answered with the same successor; at most 5m",
     )
     token_algorithm: Algorithm = Field(default=Algorithm.EDDSA, description="EdDSA, ES256, RS256 (3072 bits) or HS256")
     token_encryption: bool = Field(default=False, description="access tokens are encrypted (nested JWE)")
-    trusted_proxies: Annotated[list[Network], NoDecode, BeforeValidator(split_list)] = Field(
+    trusted_proxies: Networks = Field(
         default=[], description="networks whose X-Forwarded-For and Forwarded are believed, by commas"
     )
     jobs_inline: bool = Field(
         default=True, description="run jobs inside the service; else run propusk worker beside it"
     )
     metrics: bool = Field(default=False, description="serve /metrics")
-    metrics_token: SecretStr | None = Field(
+    metrics_token: Annotated[SecretStr | None, NOT_EMPTY] = Field(
         default=None, description="who scrapes /metrics sends this as a bearer token"
     )
-    templates_dir: Path | None = Field(
+    templates_dir: Annotated[Path | None, NOT_EMPTY] = Field(
         default=None, description="your own mail templates; what is missing there is ours"
     )
     workers: int = Field(default=1, ge=1, le=256, description="processes of propusk serve")
-    shutdown_delay: Duration = Field(default=timedelta(0), description="/readyz is red so long before SIGTERM ends us")
+    shutdown_delay: Annotated[Duration, at_most(timedelta(hours=1), "nobody waits that long for us to stop")] = Field(
+        default=timedelta(0), description="/readyz is red so long before SIGTERM ends us; at most 1h"
+    )
     max_sessions_per_user: int = Field(default=100, ge=1, le=10_000, description="one more, and the oldest ends")
-    login_floor: Duration = Field(
+    login_floor: Annotated[Duration, at_most(timedelta(seconds=5), "a request is given up after 10")] = Field(
         default=timedelta(0),
         description="a failed login answers no earlier than this; at most 5s. With imported hashes: more than"
         " twice what the slowest of them takes",
@@ -146,19 +146,6 @@ class Settings(BaseModel):
     default_locale: Literal["en", "ru"] = Field(default="en", description="language for those who name none")
     password: PasswordSettings = Field(default=PasswordSettings(), description="password rules")
     limits: LimitSettings = Field(default=LimitSettings(), description="rate limits")
-
-    @field_validator("login_floor")
-    @classmethod
-    def _check_floor(cls, value: timedelta) -> timedelta:
-        if value > timedelta(seconds=5):
-            raise ValueError("at most 5s: a request is given up after 10")
-        return value
-
-    @field_validator("trusted_proxies", mode="before")
-    @classmethod
-    def _parse_networks(cls, value: object) -> object:
-        value = split_list(value)  # this runs before the validators of the annotation
-        return [ip_network(v) if isinstance(v, str) else v for v in value] if isinstance(value, list) else value
 
     @field_validator("introspection_clients")
     @classmethod
@@ -179,9 +166,6 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _check_lives(self) -> Self:
-        for name in ("access_token_ttl", "refresh_token_ttl", "session_max_age"):
-            if getattr(self, name) < timedelta(seconds=1):
-                raise ValueError(f"{name} must be at least 1s")
         if self.refresh_token_ttl > self.session_max_age:
             raise ValueError("refresh_token_ttl may not be longer than session_max_age")
         return self
@@ -238,7 +222,7 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise SettingsError(describe_faults(error)) from None
         except UnreadableSource as error:
-            raise SettingsError(str(error)) from None
+            raise SettingsError(_no_json(error)) from None
         except (TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"propusk.toml: not TOML: {error}") from None
 
@@ -264,6 +248,14 @@ def describe_faults(error: ValidationError) -> str:
         where = ".".join(str(part) for part in fault["loc"]) or "settings"
         lines.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)
+
+
+def _no_json(error: UnreadableSource) -> str:
+    """A group that was given as a whole, which pydantic-settings wants as JSON; it alone says which, in its text."""
+    named = re.search(r'field "(\w+)"', str(error))
+    if named is None:
+        return str(error)
+    return f"{named[1]}: set what is in it one by one, as {PREFIX}{named[1].upper()}__…, or all of it as JSON"
 
 
 class _FromEnv(BaseSettings, Settings):

@@ -97,6 +97,19 @@ def test_an_unknown_name_stops_the_start_and_is_named(name: str, folder: Path, m
         Settings.from_env()
 
 
+@pytest.mark.parametrize("name", ["password", "limits"])
+def test_a_group_that_is_given_as_a_whole_and_is_no_json_is_a_sentence(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"PROPUSK_{name.upper()}", "zq7canary")
+    with pytest.raises(SettingsError, match=rf"^{name}: .* PROPUSK_{name.upper()}__…, or all of it as JSON$"):
+        Settings.from_env()
+    monkeypatch.setenv("PROPUSK_PASSWORD", '{"min_length": 9}')
+    monkeypatch.setenv("PROPUSK_LIMITS", '{"refresh": "5/1m"}')
+    made = Settings.from_env()
+    assert (made.password.min_length, made.limits.refresh) == (9, Limit(5, timedelta(minutes=1)))
+
+
 def test_an_unknown_name_in_toml_stops_the_start(folder: Path) -> None:
     (folder / "propusk.toml").write_text('audiense = "zq7canary"\n')
     with pytest.raises(SettingsError) as refused:
@@ -125,6 +138,10 @@ def test_what_kubernetes_injects_is_no_setting() -> None:
         ("public_url", "https://про пуск.рф"),
         ("public_url", "https://xn--пропуск.рф"),
         ("public_url", "https://a.example.com/вход"),
+        *(("public_url", f"https://a.example.com{rest}") for rest in (" b", "/a b", "/\n", "/../y", "/%2E%2e", "/.")),
+        *((name, " ") for name in ("audience", "metrics_token")),
+        *((name, "") for name in ("data_dir", "signing_key_file", "metrics_token", "templates_dir")),
+        *((f"{name}_ttl", "0s") for name in ("verify_token", "reset_token", "email_undo", "unverified_user")),
         *(("access_token_ttl", span) for span in ("0s", "10", "-1s", "1.5m", "ten minutes", "1w", "")),
         ("password", {"memory_kib": 1 << 32}),
         ("password", {"iterations": 1 << 32}),
@@ -134,8 +151,13 @@ def test_what_kubernetes_injects_is_no_setting() -> None:
         ("session_max_age", timedelta(days=36501)),
         ("refresh_grace", "999999999d"),
         ("refresh_grace", timedelta(seconds=-1)),
+        ("refresh_grace", "301s"),
+        ("shutdown_delay", "61m"),
         ("login_floor", "6s"),
         ("limits", {"refresh": "5/999999999d"}),
+        ("limits", {"refresh": "2147483648/1m"}),
+        ("limits", {"refresh": Limit(1 << 31, timedelta(minutes=1))}),
+        ("limits", {"refresh": "²/1m"}),
         ("token_algorithm", "none"),
         ("token_algorithm", "RS512"),
         ("introspection_clients", ["gateway:zq7canary"]),
@@ -188,9 +210,9 @@ def test_an_address_outside_ascii_is_written_as_browsers_send_it() -> None:
 
 
 def test_the_longest_durations_can_be_added_to_the_time() -> None:
-    made = build(session_max_age="36500d", refresh_token_ttl="36500d", login_floor="5s")
+    made = build(session_max_age="36500d", refresh_token_ttl="36500d", login_floor="5s", refresh_grace="5m")
     assert datetime.now(UTC) + made.session_max_age
-    assert made.login_floor == timedelta(seconds=5)
+    assert (made.login_floor, made.refresh_grace) == (timedelta(seconds=5), timedelta(minutes=5))
 
 
 def test_the_audience_is_the_address_unless_given() -> None:

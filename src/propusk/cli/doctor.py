@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from propusk.cli.run import (
 from propusk.crypto.keyfiles import SECRET_KEY_FILE, load_secret_keys, read_keys, signing_key_path
 from propusk.crypto.keyring import KeyFileError
 from propusk.db.clock import DatabaseClock
-from propusk.db.engine import connect, database_url
+from propusk.db.engine import connect, database_url, not_writable
 from propusk.db.revision import current_revision, is_current, newest_revision
 from propusk.db.schema import build_tables
 from propusk.db.server import OLDEST, Server, ask_server
@@ -80,14 +80,24 @@ def _look() -> Iterator[Finding]:
         return
     yield Finding("settings", "ok", f"environment = {settings.environment}; propusk config shows all")
     yield from _safety(settings)
-    yield from _files(settings)
-    yield _signing_keys(settings)
-    yield from _database(settings)
+    yield from _unless_kept_out("data_dir", _files, settings)
+    yield from _unless_kept_out("keys", lambda settings: [_signing_keys(settings)], settings)
+    yield from _unless_kept_out("database", _database, settings)
     if settings.redis_server is not None:
         yield asyncio.run(_redis(settings, settings.redis_server))
     yield _mail_server(settings)
     if settings.templates_dir is not None and not settings.templates_dir.is_dir():
         yield Finding("templates", "fail", f"there is no folder {settings.templates_dir}", "correct templates_dir")
+
+
+def _unless_kept_out(
+    about: str, look: Callable[[Settings], Iterable[Finding]], settings: Settings
+) -> Iterable[Finding]:
+    try:
+        return list(look(settings))
+    except OSError as error:
+        advice = "run this as the user that runs the service, and see that the files are theirs"
+        return [Finding(about, "fail", f"{error.filename}: {error.strerror}", advice)]
 
 
 def _safety(settings: Settings) -> Iterator[Finding]:
@@ -104,8 +114,9 @@ def _safety(settings: Settings) -> Iterator[Finding]:
 
 def _files(settings: Settings) -> Iterator[Finding]:
     """Whether anybody else can read what we keep on the disk."""
+    is_there = settings.data_dir.exists()
     if missing := missing_data_dir(settings):
-        yield Finding("data_dir", "warn", missing.partition(":")[0], missing.partition(": ")[2])
+        yield Finding("data_dir", "fail" if is_there else "warn", missing.partition(":")[0], missing.partition(": ")[2])
     if not settings.data_dir.is_dir():
         return
     folder = settings.data_dir.absolute()
@@ -147,8 +158,13 @@ def _database(settings: Settings) -> list[Finding]:
         url = database_url(settings)
     except SettingsError as error:
         return [Finding("database", "fail", str(error), "correct database_url")]
-    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
-        return [Finding("database", "warn", f"{shown} is not there yet", "the first start makes it")]
+    if url.get_backend_name() == "sqlite":
+        path = Path(str(url.database))
+        if not path.exists():
+            return [Finding("database", "warn", f"{shown} is not there yet", "the first start makes it")]
+        if (closed := not_writable(path)) is not None:
+            advice = "let the user that runs the service write to the file and its folder, on a disk that is writable"
+            return [Finding("database", "fail", f"{shown} cannot be written: {closed} is read-only for us", advice)]
     try:
         return asyncio.run(ask_database(settings, shown, DatabaseClock()))
     except Exception as error:
@@ -233,7 +249,9 @@ async def _redis(settings: Settings, server: RedisServer) -> Finding:
 def _mail_server(settings: Settings) -> Finding:
     server = settings.mail_server
     if server is None:
-        return Finding("mail", "ok", f"none is sent: {where_mails_are(settings)}")
+        # The address of a service that is not asked, by settings that its command line may have changed.
+        unless = "" if "public_url" in settings.model_fields_set else "; serve's --host and --port change the address"
+        return Finding("mail", "ok", f"none is sent: {where_mails_are(settings)}{unless}")
     try:
         asyncio.run(_knock(server))
     except MailError as error:
@@ -268,7 +286,10 @@ def _secret_key(settings: Settings, known: set[bytes]) -> Finding:
         return Finding(
             "secret_key", "fail" if known else "warn", "there is none", "set it, or copy it from where it was"
         )
-    ours = {key.fingerprint for key in load_secret_keys(settings).keys}
+    try:
+        ours = {key.fingerprint for key in load_secret_keys(settings).keys}
+    except KeyFileError as error:
+        return Finding("secret_key", "fail", str(error), "give the service a file that it alone can read")
     if not known:
         return Finding("secret_key", "warn", "this database has not been used with any yet", "start the service")
     if known & ours:

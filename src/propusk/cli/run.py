@@ -42,10 +42,15 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def missing_data_dir(settings: Settings) -> str | None:
-    """What to tell somebody whose settings need a `data_dir` that is not there."""
+    """What to tell somebody whose settings need a `data_dir` that is not there, or no folder."""
     needs = settings.database_url is None or not settings.secret_key or settings.signing_key_file is None
-    if not needs or settings.data_dir.is_dir():
-        return None
+    try:
+        if not needs or settings.data_dir.is_dir():
+            return None
+        if settings.data_dir.exists():
+            return f"data_dir is no folder: {settings.data_dir.absolute()} is a file"
+    except OSError as error:
+        return f"data_dir is out of reach: {error.filename}: {error.strerror}"
     return (
         f"there is no {settings.data_dir.absolute()}: start the service once (propusk serve), run this where it"
         " runs, or set PROPUSK_DATA_DIR"

@@ -6,8 +6,9 @@ from uuid import UUID
 import click
 
 from propusk.cli.people import find_person
-from propusk.cli.run import as_json_option, in_transaction, printable
+from propusk.cli.run import Refused, as_json_option, in_transaction, printable
 from propusk.context import Context
+from propusk.errors import NotFound
 from propusk.sessions.end import end_all_sessions, end_session
 from propusk.sessions.models import Session
 from propusk.sessions.queries import list_live_sessions
@@ -30,7 +31,7 @@ def sessions(person: str, ended: UUID | None, end_all: bool, as_json: bool) -> N
         if end_all:
             return await end_all_sessions(ctx, user_id=user.id, actor_id=None)
         if ended is not None:
-            await end_session(ctx, session_id=ended, user_id=user.id, actor_id=None)
+            await _end(ctx, user, ended)
             return 1
         return await _all(ctx, user)
 
@@ -42,6 +43,13 @@ def sessions(person: str, ended: UUID | None, end_all: bool, as_json: bool) -> N
     else:
         for session in found:
             click.echo(_line(SessionOut.of(session, None)))
+
+
+async def _end(ctx: Context, user: User, ended: UUID) -> None:
+    try:
+        await end_session(ctx, session_id=ended, user_id=user.id, actor_id=None)
+    except NotFound:
+        raise Refused(f"{printable(user.email)} has no session {ended}, or it has ended") from None
 
 
 async def _all(ctx: Context, user: User) -> list[Session]:

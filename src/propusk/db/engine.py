@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+from errno import EACCES
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -35,6 +36,18 @@ _MYSQL_SESSION = (
     " /*M!100301 idle_transaction_timeout = 60, */"
     " sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
 )
+# What may stand after the `?`. Of the rest drivers refuse some by a TypeError and overlook others, or we set it.
+_OPTIONS = {
+    "sqlite": (),
+    "postgresql": (
+        *(PGBOUNCER, "sslmode", "ssl", "direct_tls", "target_session_attrs", "passfile", "krbsrvname", "gsslib"),
+        *("host", "port", "user", "password", "database", "prepared_statement_cache_size"),
+    ),
+    "mysql": (
+        *("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher", "ssl_check_hostname", "charset", "unix_socket"),
+        *("host", "user", "password", "database", "read_default_file", "read_default_group", "program_name"),
+    ),
+}
 _SSL = {
     "disable": False,
     "prefer": "prefer",
@@ -58,8 +71,10 @@ def database_url(settings: Settings) -> URL:
         raise SettingsError("database_url: not a database URL (sqlite:///…, postgresql://…, mysql://…)") from None
     if url.drivername not in DRIVERS:
         raise SettingsError("database_url: use sqlite:///…, postgresql://… or mysql://…; the driver is our business")
-    if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
-        raise SettingsError("database_url: SQLite needs a file: several processes share it")
+    if url.drivername == "sqlite" and (url.host or url.database in (None, "", ":memory:")):
+        raise SettingsError("database_url: SQLite needs a file, after three slashes: several processes share it")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise SettingsError("database_url: the port is a number from 1 to 65535")
     if url.query.get(PGBOUNCER, "true") != "true":
         raise SettingsError("database_url: pgbouncer is true, or is not said")
     url = url.set(drivername=DRIVERS[url.drivername])
@@ -68,7 +83,23 @@ def database_url(settings: Settings) -> URL:
     except ModuleNotFoundError as missing:
         extra = "postgresql" if url.get_backend_name() == "postgresql" else "mariadb"
         raise SettingsError(f"database_url: {explained(missing, extra)}") from None
+    _check_options(url)
     return url
+
+
+def _check_options(url: URL) -> None:
+    """Refuse what stands after the `?` and would end in a driver's error, or in nothing."""
+    known = _OPTIONS[url.get_backend_name()]
+    for name, value in url.query.items():
+        if name not in known:
+            may = f"only {', '.join(known)}" if known else "nothing"
+            raise SettingsError(f"database_url: there is no option {name[:50]!r}; after the ? may stand {may}")
+        if not isinstance(value, str) and name != "host":
+            raise SettingsError(f"database_url: {name} stands there twice")
+    try:
+        url.get_dialect()().create_connect_args(url)
+    except (ArgumentError, ValueError):  # with the value in its text
+        raise SettingsError("database_url: an option after the ? has a value that cannot be") from None
 
 
 def split_connections(most: int) -> tuple[int, int]:
@@ -94,7 +125,7 @@ def connect(
     """
     options: dict[str, Any] = {"hide_parameters": True}
     if pool_size:
-        options |= {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 5}
+        options |= {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 8}
     else:
         options["poolclass"] = NullPool
     alone: dict[str, Any] = {} if durable or is_pooled(url) else {"isolation_level": "AUTOCOMMIT"}
@@ -117,7 +148,7 @@ def connect(
             engine = create_async_engine(
                 url.update_query_dict({"charset": "utf8mb4"}),
                 connect_args={
-                    "connect_timeout": 5,
+                    "connect_timeout": 8,
                     # A server that is gone without a word says nothing for ever.
                     "read_timeout": None if migrating else SILENCE,
                     "init_command": _MYSQL_SESSION.format(seconds=_patience(migrating)),
@@ -167,7 +198,7 @@ def _postgresql_arguments(*, durable: bool, migrating: bool) -> dict[str, Any]:
     }
     if not durable:
         server["synchronous_commit"] = "off"
-    return {"timeout": 5, "command_timeout": None if migrating else SILENCE, "server_settings": server}
+    return {"timeout": 8, "command_timeout": None if migrating else SILENCE, "server_settings": server}
 
 
 def is_pooled(url: URL) -> bool:
@@ -218,10 +249,22 @@ def create_sqlite_file(path: Path) -> None:
     """Make the database file and its folder readable by us alone, before SQLite does it by the umask.
 
     SQLite gives the `-wal` and `-shm` files the mode of the database file.
+
+    Raises:
+        OSError: it cannot be made, or we may not write to it.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600, exist_ok=True)
     path.chmod(0o600)
+    if (closed := not_writable(path)) is not None:
+        raise PermissionError(EACCES, os.strerror(EACCES), str(closed))
+
+
+def not_writable(path: Path) -> Path | None:
+    """Which of an SQLite file and its folder, where SQLite makes others beside it, we may not write to; None if all
+    is well. SQLite itself opens such a file for reading, without a word.
+    """
+    return next((one for one in (path.parent, path) if not os.access(one, os.W_OK)), None)
 
 
 def open_sqlite_reader(path: str) -> sqlite3.Connection:

@@ -52,10 +52,19 @@ class Engines:
 
 
 def open_engines(settings: Settings) -> Engines:
-    """Engines of our own, for `database_url`."""
+    """Engines of our own, for `database_url`.
+
+    Raises:
+        SettingsError: it cannot be used, or SQLite's file cannot be written.
+    """
     url = database_url(settings)
     if url.get_backend_name() == "sqlite":
-        create_sqlite_file(Path(str(url.database)))
+        try:
+            create_sqlite_file(Path(str(url.database)))
+        except OSError as error:
+            setting = "data_dir" if settings.database_url is None else "database_url"
+            why = f"{error.filename}: {error.strerror}"
+            raise SettingsError(f"{setting}: {url.database} cannot be written ({why})") from None
     pool, counter_pool = split_connections(settings.database_connections)
     return Engines(
         main=connect(url, pool_size=pool),
@@ -117,7 +126,7 @@ def _few(engine: AsyncEngine) -> Pool:
         pool._creator,
         pool_size=COUNTING,
         max_overflow=0,
-        timeout=5,
+        timeout=8,
         recycle=pool._recycle,
         pre_ping=pool._pre_ping,
         dialect=engine.sync_engine.dialect,

@@ -19,7 +19,7 @@ from propusk.db.batches import Batches
 from propusk.db.engine import is_pooled, open_sqlite_reader
 
 Row = tuple[Any, ...]
-TIMEOUT = 5.0
+TIMEOUT = 8.0
 """Seconds that a read may take before those who wait for it are refused."""
 log = logging.getLogger(__name__)
 
