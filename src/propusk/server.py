@@ -81,11 +81,12 @@ def create_app(
     """
     auth = assemble(settings, standard_features(), clock=clock, entropy=entropy, mailer=mailer)
     render = problems(settings)
+    lines = AccessLog(json_lines=settings.environment == "production") if access_log else None
     edge = partial(
         Edge,
         new_id=_request_ids(b64url(entropy(9))),
         render=lambda refusal: problem_response(refusal, settings),
-        access_log=AccessLog(json_lines=settings.environment == "production") if access_log else None,
+        access_log=lines,
         https=settings.secure,
     )
     app = Service(
@@ -93,7 +94,7 @@ def create_app(
         title="Propusk",
         version=propusk.__version__,
         summary="Authentication and user management.",
-        lifespan=_lifespan(auth),
+        lifespan=_lifespan(auth, lines),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -114,17 +115,21 @@ def _request_ids(prefix: str) -> Callable[[], str]:
     return lambda: f"{prefix}-{next(counter):08x}"
 
 
-def _lifespan(auth: Auth) -> Any:
+def _lifespan(auth: Auth, lines: AccessLog | None) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with auth.running():
-            # What stands by now stays: to walk all of it again and again would stop the loop each time. So does a walk
-            # through all that has grown old since, which a crowd makes long: rarely is enough.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*gc.get_threshold()[:2], 100)
-            with announced(app, auth.settings.shutdown_delay):
-                yield
+        try:
+            async with auth.running():
+                # What stands by now stays: to walk all of it again and again would stop the loop each time. So does a
+                # walk through all that has grown old since, which a crowd makes long: rarely is enough.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(*gc.get_threshold()[:2], 100)
+                with announced(app, auth.settings.shutdown_delay):
+                    yield
+        finally:
+            if lines is not None:
+                lines.flush()  # what waits for others would wait for a loop that has ended
 
     return lifespan
 

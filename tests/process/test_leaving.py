@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.people import login, me, new_person
+from tests.process.people import login, me, new_address, new_person, register
 from tests.process.service import NO_LIMITS, Service
-from tests.process.wire import Ask, once
+from tests.process.wire import Ask, Wire, once
 
 pytestmark = pytest.mark.xdist_group("processes")
-DELAY = 6
+DELAY = 15
 READY = Ask("GET", "/readyz")
 ENDED = (0, -signal.SIGTERM)
 """What it ends with: several workers, or one."""
@@ -30,16 +30,43 @@ async def test_asked_to_stop_it_is_not_ready_any_more_and_serves_on_for_a_while(
             assert time.monotonic() - begun < DELAY, "it never said so"
         assert (ready.status, ready.code) == (503, "unavailable")
         assert int(ready.headers["retry-after"]) > 0
-        await asyncio.sleep(begun + DELAY / 2 - time.monotonic())
+        await asyncio.sleep(begun + 3 - time.monotonic())
         assert (await once(service.port, me(one.access))).status == 200
         assert (await once(service.port, login(person.email))).status == 200
         assert await stopping in ENDED
         assert DELAY <= time.monotonic() - begun < DELAY + 12, "as soon as nobody is served any more"
 
 
-async def test_asked_to_stop_twice_it_does_not_wait(tmp_path: Path) -> None:
-    with Service(tmp_path, env={"PROPUSK_SHUTDOWN_DELAY": "10m"}) as service:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_asked_to_stop_twice_it_does_not_wait(tmp_path: Path, workers: int) -> None:
+    with Service(tmp_path, env={"PROPUSK_SHUTDOWN_DELAY": "10m"}, workers=workers) as service:
         os.kill(service.pid, signal.SIGTERM)
         while (await once(service.port, READY)).status == 200:
             pass
         assert await asyncio.to_thread(service.stop) in ENDED
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_who_comes_while_it_finishes_what_is_under_way_is_turned_away(tmp_path: Path, workers: int) -> None:
+    with Service(tmp_path, workers=workers) as service:
+        held, request = await Wire.open(service.port), register(new_address()).encode()
+        held.send(request[:-1])
+        await once(service.port, READY)  # so that it has arrived
+        os.kill(service.pid, signal.SIGTERM)
+        while await is_let_in(service.port):
+            await asyncio.sleep(0.05)
+        held.send(request[-1:])
+        answer = await held.receive()
+        assert answer.status == 201, "what was under way had not ended"
+        await held.close()
+        assert await asyncio.to_thread(service.stop) in ENDED
+    assert answer.headers["x-request-id"] in service.logs()
+
+
+async def is_let_in(port: int) -> bool:
+    """Whether a connection comes about."""
+    try:
+        await (await Wire.open(port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True

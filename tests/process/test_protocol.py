@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from propusk.cli.protocol import SECONDS
+from propusk.cli.protocol import MAX_OVERHEAD, SECONDS
 from tests.process.service import NO_LIMITS, Service
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -46,8 +46,8 @@ def read_answers(peer: socket.socket, count: int) -> bytes:
     return answer
 
 
-def refused(service: Service, *parts: bytes) -> bytes:
-    """The answer to bytes that are not welcome; the connection must end by their number, not by the time they took."""
+def refused(service: Service, *parts: bytes, status: int = 431) -> bytes:
+    """The answer to bytes that are not welcome; the connection must end by what they are, not by the time they took."""
     begin = time.monotonic()
     with connect(service) as peer:
         try:
@@ -57,8 +57,16 @@ def refused(service: Service, *parts: bytes) -> bytes:
             pass
         answer = read_all(peer)
     assert time.monotonic() - begin < SECONDS
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 %d " % status)
     return answer
+
+
+def parts_of(answer: bytes) -> tuple[dict[str, str], bytes]:
+    """The headers of one answer, and what follows them."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = [line.partition(": ") for line in head.decode().split("\r\n")[1:]]
+    assert len({name for name, _, _ in lines}) == len(lines), lines
+    return {name: value for name, _, value in lines}, body
 
 
 def test_a_header_or_an_address_without_an_end_is_refused(service: Service) -> None:
@@ -74,13 +82,66 @@ def test_a_header_or_an_address_without_an_end_is_refused(service: Service) -> N
         refused(service, *pieces)
 
 
-def test_the_refusal_is_a_problem(service: Service) -> None:
-    # Just over the bound and in one go, so that nothing is left unread that would reset the connection.
-    answer = refused(service, b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 65_600)
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
-    assert b"content-type: application/problem+json" in head
-    assert json.loads(body)["status"] == 431
+@pytest.mark.parametrize("more", [2, 4_464, 100_000])
+def test_headers_above_the_bound_are_refused_though_they_end_in_what_comes_at_once(service: Service, more: int) -> None:
+    head, end = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: ", b"\r\n\r\n"
+    request = head + b"a" * (MAX_OVERHEAD + more - len(head + end)) + end
+    for before in (b"", HEALTH):
+        with connect(service) as peer:
+            if before:
+                peer.sendall(before)
+                read_answers(peer, 1)
+            with suppress(ConnectionError):
+                peer.sendall(request)
+            answer = read_all(peer)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
+
+
+LONG = b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 65_600
+"""Just over the bound and in one go, so that nothing is left unread that would reset the connection."""
+
+
+@pytest.mark.parametrize(
+    ("status", "request_"),
+    [
+        (431, LONG),
+        (400, b"GARBAGE\r\n\r\n"),
+        (400, b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: a\x0bb\r\n\r\n"),
+        (400, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        (400, b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (400, b"GET http://[::1 HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (400, b"GET http://a:99999/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (400, b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (400, b"POST /auth/login HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nGARBAGE\r\n"),
+    ],
+)
+def test_t33_what_is_refused_unread_is_answered_as_everything_else(
+    service: Service, status: int, request_: bytes
+) -> None:
+    with connect(service) as peer:
+        peer.sendall(b"GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        usual, _ = parts_of(read_all(peer))
+    answer = refused(service, request_, status=status)
+    headers, body = parts_of(answer)
+    assert {name: value for name, value in usual.items() if name not in ("date", "content-length", "x-request-id")} == {
+        name: value for name, value in headers.items() if name not in ("date", "content-length", "x-request-id")
+    }
+    assert headers.keys() == usual.keys()
+    assert len(body) == int(headers["content-length"])
+    assert json.loads(body)["status"] == status
+    assert headers["x-request-id"] in service.logs()
+    assert "Traceback" not in service.logs()
+
+
+def test_nothing_is_answered_twice(service: Service) -> None:
+    with connect(service) as peer:
+        peer.sendall(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += peer.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 404 ")
+        peer.sendall(b"GARBAGE\r\n")
+        assert read_all(peer) == b""
 
 
 def seconds_open(service: Service, *parts: bytes) -> float:
@@ -165,3 +226,14 @@ def test_a_body_above_the_limit_is_refused_by_the_application(service: Service) 
         with suppress(ConnectionError):
             peer.sendall(b"a" * size)
         assert peer.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_connection_that_is_idle_between_two_requests_stays(service: Service) -> None:
+    with connect(service) as peer:
+        peer.sendall(HEALTH)
+        read_answers(peer, 1)
+        peer.settimeout(6)  # a second longer than uvicorn's own patience
+        with pytest.raises(TimeoutError):
+            peer.recv(1)
+        peer.sendall(HEALTH)
+        read_answers(peer, 1)

@@ -12,6 +12,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from propusk.cli.protocol import BEGIN_EACH, LEAVE_EACH, BoundedProtocol
+from propusk.web.headers import headers_of_all
 from tests.unit.rounds import Rounds
 
 CROWD = 60
@@ -54,7 +55,7 @@ class Door:
                 return super()._leave()
 
         def made() -> BoundedProtocol:
-            self.protocols.append(Noting(config, state, {}))
+            self.protocols.append(Noting(https=True, config=config, server_state=state, app_state={}))
             return self.protocols[-1]
 
         self._server = await self.loop.create_server(made, "127.0.0.1", 0)
@@ -242,5 +243,18 @@ def test_who_waits_for_their_turn_is_not_too_slow(play: Callable[[Scenario], Non
         for peer in peers:
             await door.answered(peer)
             peer.close()
+
+    play(scenario)
+
+
+def test_t33_over_tls_a_refusal_says_so_as_every_answer(play: Callable[[Scenario], None]) -> None:
+    async def scenario(door: Door) -> None:
+        peer = await door.connect()
+        peer.send(b"GARBAGE\r\n\r\n")
+        answer = await door.loop.sock_recv(peer, 4096)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert all(b"\r\n%b: %b\r\n" % header in answer for header in headers_of_all(https=True))
+        assert b"strict-transport-security" in answer
+        await door.closed(peer)
 
     play(scenario)

@@ -2,11 +2,15 @@
 
 import logging
 import os
+import signal
 import socket
+from functools import partial
+from typing import Any
 
 import click
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
 from propusk.cli.heap import share_one_heap
 from propusk.cli.protocol import BoundedProtocol
@@ -42,23 +46,40 @@ def serve(host: str, port: int, workers: int | None) -> None:
     run(prepare(settings))
     _announce(settings, known, _url(host, port))
     _warn_of_open_folder(settings)
-    uvicorn.run(
-        "propusk.cli.serve:app_from_env" if settings.workers > 1 else create_app(settings, access_log=True),
-        factory=settings.workers > 1,
-        workers=settings.workers if settings.workers > 1 else None,
-        host=host,
-        port=port,
-        http=BoundedProtocol,
-        ws="none",
+    options: dict[str, Any] = {
+        "workers": settings.workers,
+        "host": host,
+        "port": port,
+        "http": partial(BoundedProtocol, https=settings.secure),
+        "ws": "none",
         # Forwarded headers are our business (`trusted_proxies`); uvicorn would believe anybody on this machine.
-        proxy_headers=False,
-        server_header=False,
-        access_log=False,
-        log_config=None,
-        backlog=4096,
-        timeout_graceful_shutdown=15,
-        timeout_worker_healthcheck=60,
-    )
+        "proxy_headers": False,
+        "server_header": False,
+        "access_log": False,
+        "log_config": None,
+        "backlog": 4096,
+        # Longer than balancers keep a connection that is idle, a minute mostly: one that we close just as they use it
+        # loses a request.
+        "timeout_keep_alive": 75,
+        "timeout_graceful_shutdown": 15,
+        "timeout_worker_healthcheck": 60,
+    }
+    if settings.workers == 1:
+        uvicorn.run(create_app(settings, access_log=True), **options)
+    else:
+        config = uvicorn.Config("propusk.cli.serve:app_from_env", factory=True, **options)
+        _Workers(config, sockets=[config.bind_socket()]).run()
+
+
+class _Workers(Multiprocess):
+    """uvicorn's, which by itself listens until the last worker has ended, so that who comes waits for nobody."""
+
+    def terminate_all(self) -> None:
+        """Have the workers end, which listen on copies of their own. A second SIGTERM ends their delay: pass it on."""
+        signal.signal(signal.SIGTERM, lambda *_: self.terminate_all())
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()
 
 
 def _settings_for(host: str, port: int, workers: int | None) -> tuple[Settings, Sources]:

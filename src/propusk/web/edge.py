@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from propusk.errors import AuthError
 from propusk.web.access_log import AccessLog
-from propusk.web.headers import SECURITY_HEADERS
+from propusk.web.headers import headers_of_all
 from propusk.web.problems import InternalError
 from propusk.web.request_id import request_id
 
@@ -39,8 +39,7 @@ class Edge:
         self._new_id = new_id
         self._render = render
         self._access_log = access_log
-        headers = SECURITY_HEADERS | ({"Strict-Transport-Security": "max-age=63072000"} if https else {})
-        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self._headers = headers_of_all(https=https)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

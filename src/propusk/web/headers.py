@@ -14,6 +14,16 @@ SECURITY_HEADERS = {
 }
 
 
+def headers_of_all(*, https: bool) -> list[tuple[bytes, bytes]]:
+    """The security headers of every answer, as ASGI has them.
+
+    Args:
+        https: whether browsers reach us over TLS (adds Strict-Transport-Security).
+    """
+    headers = SECURITY_HEADERS | ({"Strict-Transport-Security": "max-age=63072000"} if https else {})
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
 def header_values(scope: Mapping[str, Any], name: bytes) -> list[bytes]:
     """Every value of one header, in the order of the request.
 
