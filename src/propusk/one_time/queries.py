@@ -164,7 +164,9 @@ async def delete_tokens(ctx: Context, *, expired_before: datetime, limit: int) -
     t = ctx.tables.one_time_tokens
     over = (t.c.expires_at < expired_before, not_(_is_needed(ctx, t)))
     old = list((await read(ctx.db, select(t.c.id).where(*over).limit(limit))).scalars())
-    return await changed(ctx.db, delete(t).where(t.c.id.in_(old))) if old else 0
+    # One that is extended meanwhile is not over.
+    still_over = (t.c.id.in_(old), t.c.expires_at < expired_before)
+    return await changed(ctx.db, delete(t).where(*still_over)) if old else 0
 
 
 def _is_needed(ctx: Context, t: Table) -> ColumnElement[bool]:
