@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,8 +20,8 @@ from propusk.testing import CapturedMail, Clock, Kit, MemoryMailer, limits, sett
 from propusk.testing.settings import CHEAP
 
 __all__ = [
-    "CHEAP", "MANY", "PASSWORD", "SECRET_KEY", "FakeClock", "House", "Person", "SeededEntropy", "limits",
-    "make_settings", "of_requests", "until",
+    "CHEAP", "MANY", "PASSWORD", "SECRET_KEY", "FakeClock", "House", "Person", "SeededEntropy", "in_some_round",
+    "limits", "make_settings", "of_requests", "until",
 ]  # fmt: skip
 
 PASSWORD = "zq7canary old horse"
@@ -71,6 +71,14 @@ async def until(holds: Callable[[], Any], *, within: float = 60) -> None:
     async with asyncio.timeout(within):
         while not (await found if isawaitable(found := holds()) else found):
             await asyncio.sleep(0.01)
+
+
+async def in_some_round(holds: Callable[[], Awaitable[bool]]) -> bool:
+    """Whether it is so in one round of three: in one of them the machine may stand still, for seconds."""
+    for _ in range(3):
+        if await holds():
+            return True
+    return False
 
 
 def of_requests(statements: list[str]) -> list[str]:

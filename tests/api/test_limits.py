@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -436,6 +437,32 @@ async def test_t09_an_attempt_that_was_not_evaluated_is_not_counted(make_house: 
         release.set()
     await asyncio.gather(*held, *flood)
     assert await attempt(house.client, "ada@example.com", PASSWORD) == 200
+
+
+async def cancel_attempt(house: House, *, when: Callable[[], int]) -> None:
+    """Give up a login as soon as that figure grows."""
+    before = when()
+    guess = asyncio.create_task(attempt(house.client, "ada@example.com"))
+    await until(lambda: when() > before)
+    guess.cancel()
+    await asyncio.gather(guess, return_exceptions=True)
+
+
+async def test_t09_a_cancelled_attempt_counts_if_its_hash_was_begun(make_house: MakeHouse) -> None:
+    # The hash is dear enough to be cancelled in the middle.
+    house = await make_house(password=PasswordSettings(memory_kib=1 << 16), limits=limits(login_pair="2/15m"))
+    hasher, release = house.auth.passwords, threading.Event()
+    held = hold_the_threads(house, release)
+    await asyncio.sleep(0)
+    try:
+        for _ in range(3):
+            await cancel_attempt(house, when=lambda: hasher._pool._queued)
+    finally:
+        release.set()
+    await asyncio.gather(*held)
+    for _ in range(2):
+        await cancel_attempt(house, when=lambda: hasher.calls)
+    assert await attempt(house.client, "ada@example.com") == 429
 
 
 async def test_t53_counters_do_not_grow_with_what_clients_type(house: House) -> None:

@@ -1,12 +1,13 @@
 """Real processes: `Service` is a running `propusk serve`, `propusk` is any other command."""
 
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,12 +32,33 @@ class ServiceFailed(AssertionError):
     """The service did not start, or did not stop; the text holds its log."""
 
 
+def _ports() -> Iterator[int]:
+    """A range for each worker of pytest-xdist and one for who runs without, over and over; none that the kernel gives
+    away by itself, as it does from 32768 on.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    first = 20000 + 3000 * (int(worker[2:]) % 4 if worker.startswith("gw") else -1)
+    # Another run of the tests is at another place of it.
+    return itertools.islice(itertools.cycle(range(first, first + 3000)), os.getpid() * 100 % 3000, None)
+
+
+_untried = _ports()
+
+
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port that nobody listens on now, nor until whoever asked does: it is named once in a long while, and no
+    connection goes out from it.
+    """
+    return next(port for port in _untried if _is_free(port))
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:

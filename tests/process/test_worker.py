@@ -79,7 +79,8 @@ def test_a_worker_does_what_its_service_does_not(quiet_service: Service, sink: S
         register(quiet_service, "edsger@example.com")
         wait_for(sink.is_holding)
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        wait_for(lambda: "ending: what is under way" in (quiet_service.folder / "worker.log").read_text())
+        time.sleep(0.2)  # and no longer: it waits for a few seconds only
         assert process.poll() is None, "a mail is under way"
         sink.let_go()
         assert process.wait(PATIENCE) == 0

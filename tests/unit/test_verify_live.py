@@ -25,7 +25,7 @@ INACTIVE = Response(200, {}, b'{"active": false}')
 
 
 def live(http: Any, **options: Any) -> TokenVerifier:
-    return verifier_of(http, live=True, client_id="shop", client_secret=SECRET, **options)
+    return verifier_of(http, live=True, client_id="shop", client_secret=SECRET, **{"timeout": 60, **options})
 
 
 async def settle() -> None:
