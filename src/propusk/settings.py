@@ -113,10 +113,10 @@ class Settings(BaseModel):
     refresh_token_ttl: Life = Field(default=timedelta(days=30), description="a session unused for so long ends")
     session_max_age: Life = Field(default=timedelta(days=180), description="a session ends after so long, used or not")
     refresh_grace: Annotated[
-        Duration, at_most(timedelta(minutes=5), "for so long nobody sees that a used token was stolen")
+        Duration, at_most(timedelta(hours=1), "for so long nobody sees that a used token was stolen")
     ] = Field(
         default=timedelta(seconds=10),
-        description="how long a used refresh token is answered with the same successor; at most 5m",
+        description="how long a used refresh token is answered with the same successor; at most 1h",
     )
     token_algorithm: Algorithm = Field(default=Algorithm.EDDSA, description="EdDSA, ES256, RS256 (3072 bits) or HS256")
     token_encryption: bool = Field(default=False, description="access tokens are encrypted (nested JWE)")

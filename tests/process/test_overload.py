@@ -108,8 +108,11 @@ async def test_t09_nothing_is_hashed_for_who_has_hung_up(costly: Service) -> Non
         while events(costly, "login_failed") == 0:
             await asyncio.sleep(0.02)
     assert (await once(costly.port, login(person.email), source="127.0.0.3")).status == 200
-    # The owner's login waited behind all of them.
-    assert events(costly, "login_failed") < 90
+    # The owner's login waited behind all of them; what was hashed before may still be on its way to the disk.
+    seen = -1
+    while seen != (seen := events(costly, "login_failed")):
+        await asyncio.sleep(2)
+    assert seen < 90
 
 
 def events(service: Service, kind: str) -> int:
