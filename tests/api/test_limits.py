@@ -1,6 +1,7 @@
 """How often one may try: what is counted, for whom, and who is never locked out."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -67,6 +68,25 @@ async def test_t03_the_owner_gets_in_from_home_while_strangers_attack(make_house
     assert await attempt(house.new_client(), "ada@example.com", PASSWORD) == 200
     assert await ada.is_in()
     assert (await ada.refresh()).status_code == 200
+
+
+async def test_t03_the_owner_gets_in_by_the_reset_mail_while_strangers_attack(make_house: MakeHouse) -> None:
+    house = await make_house(limits=limits(login_account="4/1d"))
+    await house.register("ada@example.com", username="ada")
+    names = ["ada@example.com"] * 6 + ["ada"] * 6
+    for n, name in enumerate(names):
+        await attempt(house.new_client(f"203.0.113.{n}"), name)
+    away = house.new_client("192.0.2.1")
+    assert await attempt(away, "ada@example.com", PASSWORD) == 429
+
+    await away.post("/auth/forgot-password", json={"email": "ada@example.com"})
+    texts = [mail.text for mail in await house.mails("ada@example.com")]
+    [token] = re.findall(r"/reset-password\?token=(\S+)", "\n".join(texts))
+    new = "zq7canary new horse"
+    answer = await away.post("/auth/reset-password", json={"token": token, "password": new})
+    assert answer.status_code == 204
+    assert await attempt(house.new_client("192.0.2.2"), "ada@example.com", new) == 429, "others learn nothing of it"
+    assert [await attempt(away, name, new) for name in ("ada@example.com", "ada")] == [200, 200]
 
 
 async def test_t03_a_network_is_home_for_thirty_days(make_house: MakeHouse) -> None:
@@ -165,13 +185,13 @@ async def test_t05_guesses_over_all_networks_share_a_limit_however_an_account_is
     assert await attempt(house.client, "ada", PASSWORD) == 200, "the owner is at home"
 
 
-async def test_t05_what_is_beyond_the_shared_limit_uses_up_no_other(make_house: MakeHouse) -> None:
-    house = await make_house(limits=limits(login_pair="4/15m", login_account="5/1d"))
+async def test_t05_who_goes_on_after_a_refusal_uses_up_no_other_limit(make_house: MakeHouse) -> None:
+    house = await make_house(limits=limits(login_pair="4/15m", login_account="9/1d"))
     await house.register("ada@example.com", username="ada")
     stranger = house.new_client("203.0.113.9")
 
     for name in ("ada@example.com", "ada"):
-        assert [await attempt(stranger, name) for _ in range(4)] == [401] * 4
+        assert [await attempt(stranger, name) for _ in range(9)] == [401] * 4 + [429] * 5
     assert await attempt(house.new_client("192.0.2.1"), "ada", PASSWORD) == 200
 
 
@@ -197,6 +217,24 @@ async def test_t01_a_limit_does_not_tell_that_two_names_are_one_persons(make_hou
     }
 
     assert answers["ada"] == answers["zoe"] == [401, 401, 401, 429] * 2
+
+
+async def test_t01_what_a_name_shares_with_another_shows_in_no_limit_of_its_own(make_house: MakeHouse) -> None:
+    house = await make_house(limits=limits(login_pair="2/15m", login_account="6/1d"))
+    await house.register("ada@example.com", username="ada")
+    await house.register("bob@example.com", username="bob")
+    answers: dict[str, list[int]] = {}
+    statements: dict[str, list[str]] = {}
+    for email, name in (("ada@example.com", "ada"), ("eve@example.com", "bob"), ("joe@example.com", "nobody")):
+        for n in range(4):
+            stranger = house.new_client(f"203.0.113.{n}")
+            answers.setdefault(name, []).extend([await attempt(stranger, email) for _ in range(2)])
+            with house.statements() as seen:
+                answers[name] += [await attempt(stranger, name) for _ in range(2)]
+            statements.setdefault(name, []).extend(text.split(maxsplit=1)[0] for text in of_requests(seen))
+
+    assert answers["ada"] == answers["bob"] == answers["nobody"] == [401] * 12 + [429] * 4
+    assert statements["ada"] == statements["bob"] == statements["nobody"]
 
 
 async def test_t01_a_limit_does_not_tell_when_an_account_comes_to_be(make_house: MakeHouse) -> None:

@@ -133,6 +133,7 @@ def _passwords(metadata: MetaData, owner: str) -> Table:
         Column("user_id", Id, _owner(owner), primary_key=True),
         Column("hash", String(512), nullable=False),
         Column("changed_at", UtcDateTime, nullable=False),
+        Column("reset_network", String(49)),
         **_MYSQL,
     )
 

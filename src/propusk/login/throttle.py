@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from propusk.context import Context
+from propusk.errors import TooManyRequests
 from propusk.store import Hit, by_network, is_over, refuse_over
 
 
@@ -29,8 +30,8 @@ class Attempt:
 async def check_throttle(ctx: Context, told: Bounds, *, untold: Bounds | None = None) -> Attempt:
     """Count an attempt against the client's network, if there is one, and against bounds of the account.
 
-    What is `beyond` counts only attempts that the others let pass: one stranger who goes on after a refusal shall not
-    use it up for everybody.
+    What is `beyond` counts no attempts that the pair or the network refused: one stranger who goes on after that shall
+    not use it up for everybody. It does count those that are void, or it would show which are.
 
     Args:
         told: beyond these the client hears that it must wait, so they may tell it nothing that it does not know.
@@ -43,12 +44,13 @@ async def check_throttle(ctx: Context, told: Bounds, *, untold: Bounds | None = 
     first = by_network("login network", ctx.client.network, ctx.settings.limits.login_network)
     beyond = [bound.beyond for bound in bounds]
     counted = await ctx.store.hit([*pairs, *first, *beyond], now=ctx.now)
-    if is_over(counted, [*pairs, *first]):
-        await ctx.store.give_back(beyond, now=ctx.now)
+    try:
         refuse_over(counted, [*told.pair, *first], now=ctx.now)
-        return Attempt(tuple(pairs), tuple(first), void=True)
+    except TooManyRequests:
+        await ctx.store.give_back(beyond, now=ctx.now)
+        raise
     refuse_over(counted, [told.beyond], now=ctx.now)
-    return Attempt(tuple(pairs), (*first, *beyond), void=is_over(counted, beyond))
+    return Attempt(tuple(pairs), (*first, *beyond), void=is_over(counted, [*pairs, *beyond]))
 
 
 def of_name(ctx: Context, name: str, *, at_home: bool) -> Bounds:
@@ -68,8 +70,9 @@ def of_session(ctx: Context, account: str, session_id: str) -> Bounds:
 
 
 def _bounds(ctx: Context, what: str, who: str, *, at_home: bool) -> Bounds:
-    """A network that the owner had a session from lately is home. It has a bound of its own, so that strangers
-    elsewhere cannot lock the owner out there, and as strict, so that nobody there learns from it who has an account.
+    """Home, a network that the owner had a session from lately, has a bound of its own, so that strangers elsewhere
+    cannot lock the owner out there. It is as strict: a stranger there learns from it who has an account only after
+    having used up the bound from elsewhere.
     """
     limit = ctx.settings.limits.login_account
     home, elsewhere = Hit(f"{what} home", f"{who} {ctx.client.network}", limit), Hit(f"{what} account", who, limit)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, delete, insert, select, update
+from sqlalchemy import Select, and_, bindparam, delete, insert, or_, select, update
 
 from propusk.context import Context
 from propusk.db.dialect import changed, read, read_alone
@@ -13,8 +13,8 @@ from propusk.users.models import User
 
 
 async def find_user_and_hash(ctx: Context, key: tuple[str, str]) -> tuple[User, str | None, bool] | None:
-    """The user of a login, their password hash, and whether they had a session from the client's network lately: read
-    alone, as hashing follows.
+    """The user of a login, their password hash, and whether they are at home in the client's network: they had a
+    session from there lately, or reset this password from there. Read alone, as hashing follows.
 
     Args:
         key: `("email", key)` or `("username", key)`, normalised.
@@ -37,7 +37,9 @@ def _by_username(tables: Tables) -> Select[Any]:
 
 def _with_hash(tables: Tables) -> Select[Any]:
     u, p = tables.users, tables.passwords
-    return select(*u.c, p.c.hash, knows_network(tables)).select_from(u.outerjoin(p, p.c.user_id == u.c.id))
+    was_reset = and_(p.c.reset_network == bindparam("network"), p.c.changed_at > bindparam("since"))
+    at_home = or_(knows_network(tables), was_reset)
+    return select(*u.c, p.c.hash, at_home).select_from(u.outerjoin(p, p.c.user_id == u.c.id))
 
 
 async def find_hash(ctx: Context, user_id: UUID) -> str | None:
@@ -60,21 +62,29 @@ def _hash_of(tables: Tables) -> Select[Any]:
 
 async def insert_hash(ctx: Context, user_id: UUID, hashed: str) -> None:
     """The first password of a user."""
-    await changed(ctx.db, insert(ctx.tables.passwords).values(user_id=user_id, hash=hashed, changed_at=ctx.now))
+    await changed(ctx.db, insert(ctx.tables.passwords).values(user_id=user_id, **_new(ctx, hashed)))
 
 
 async def claim_hash(ctx: Context, user_id: UUID, *, old: str, new: str) -> bool:
     """Replace a password hash that is still `old`; False when it was changed meanwhile."""
     p = ctx.tables.passwords
-    statement = update(p).where(p.c.user_id == user_id, p.c.hash == old).values(hash=new, changed_at=ctx.now)
+    statement = update(p).where(p.c.user_id == user_id, p.c.hash == old).values(**_new(ctx, new))
     return await changed(ctx.db, statement) == 1
 
 
-async def replace_hash(ctx: Context, user_id: UUID, hashed: str) -> None:
-    """Set a password, whatever was there."""
+async def replace_hash(ctx: Context, user_id: UUID, hashed: str, *, network: str | None = None) -> None:
+    """Set a password, whatever was there.
+
+    Args:
+        network: where the owner is who does so, though they have no session.
+    """
     p = ctx.tables.passwords
-    if await changed(ctx.db, update(p).where(p.c.user_id == user_id).values(hash=hashed, changed_at=ctx.now)) == 0:
-        await insert_hash(ctx, user_id, hashed)
+    if await changed(ctx.db, update(p).where(p.c.user_id == user_id).values(**_new(ctx, hashed, network))) == 0:
+        await changed(ctx.db, insert(p).values(user_id=user_id, **_new(ctx, hashed, network)))
+
+
+def _new(ctx: Context, hashed: str, network: str | None = None) -> dict[str, Any]:
+    return {"hash": hashed, "changed_at": ctx.now, "reset_network": network}
 
 
 async def delete_hash(ctx: Context, user_id: UUID) -> None:

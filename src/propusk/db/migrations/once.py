@@ -1,5 +1,7 @@
 """Steps that may be run again: a migration killed half-way on MariaDB is simply run once more."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -13,6 +15,22 @@ _OPTIONS = {
 def create_table_once(name: str, *items: sa.schema.SchemaItem) -> None:
     """Create a table unless it stands already; on MariaDB with the engine and the collation that we rely on."""
     op.create_table(name, *items, if_not_exists=True, **_OPTIONS)
+
+
+def add_column_once(table: str, column: sa.Column[Any]) -> None:
+    """Add a column unless it is there already."""
+    if column.name not in _columns(table):
+        op.add_column(table, column)
+
+
+def drop_column_once(table: str, name: str) -> None:
+    """Drop a column unless it is gone already."""
+    if name in _columns(table):
+        op.drop_column(table, name)
+
+
+def _columns(table: str) -> set[str]:
+    return {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
 
 
 def create_index_once(name: str, table: str, columns: list[str]) -> None:

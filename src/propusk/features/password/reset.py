@@ -41,7 +41,8 @@ async def read_link(ctx: Context, *, token: str) -> tuple[OneTimeToken, User]:
 
 
 async def reset_password(ctx: Context, *, token: str, password: str) -> None:
-    """Set the password of whoever was sent this link. Every session of theirs ends, and no new one begins.
+    """Set the password of whoever was sent this link. Every session of theirs ends, and no new one begins. From here
+    they can log in, however many strangers elsewhere try to.
 
     A password that is refused leaves the link as it is.
 
@@ -55,7 +56,7 @@ async def reset_password(ctx: Context, *, token: str, password: str) -> None:
     await lock_user(ctx, user.id)
     user = await _owner(ctx, found)
     await consume(ctx, found)
-    await queries.replace_hash(ctx, user.id, hashed)
+    await queries.replace_hash(ctx, user.id, hashed, network=ctx.client.network)
     await kill_links(ctx, user.id)
     if not user.is_verified:
         await _verify(ctx, user)
