@@ -87,6 +87,15 @@ async def test_those_whose_clocks_are_a_little_apart_count_together(store: Store
     assert [answer[long.key] for answer in counted] == [(n, ahead + HOUR.window) for n in (1, 2, 3, 4)]
 
 
+async def test_who_waited_for_longer_than_a_short_window_does_not_begin_it_anew(store: Store, now: datetime) -> None:
+    hit = Hit("login", "ada", Limit(3, timedelta(seconds=30)))
+    times = now, now - timedelta(seconds=50), now
+
+    assert [(await store.hit([hit], now=time))[hit.key] for time in times] == [
+        (n, now + hit.limit.window) for n in (1, 2, 3)
+    ]
+
+
 async def test_several_counters_are_hit_at_once(store: Store, now: datetime) -> None:
     hits = [Hit("a", "x", MINUTE), Hit("b", "x", HOUR), Hit("c", "x", HOUR)]
     await store.hit(hits[1:2], now=now)

@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import text
 
 from propusk.create import make_engine
-from propusk.settings import SettingsError
+from propusk.db.engine import database_url
+from propusk.settings import Settings, SettingsError
 from tests.backends import Backend
 
 NAMES = {"sqlite": "sqlite:////tmp/a.db", "postgresql": "postgresql://u:zq7canary@h/a", "mariadb": "mysql://u@h/a"}
@@ -27,6 +28,7 @@ def test_an_option_that_has_no_effect_is_refused_by_its_name(name: str, option: 
         "postgresql://h:65536/a",
         "mysql://h/a?ssl_check_hostname=zq7canary",
         "mysql://h/a?charset=utf8mb4&charset=zq7canary",
+        "mysql:///a?host=h&host=zq7canary",
         "sqlite://zq7canary/a.db",
     ],
 )
@@ -34,6 +36,12 @@ def test_a_value_that_cannot_be_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^database_url: ") as refused:
         make_engine(url)
     assert "zq7canary" not in str(refused.value)
+
+
+def test_a_value_that_cannot_be_is_refused_before_anything_is_made_of_it() -> None:
+    settings = Settings.model_validate({"database_url": "postgresql://h/a?sslmode=zq7canary"})
+    with pytest.raises(SettingsError, match=r"^database_url: sslmode is one of disable, "):
+        database_url(settings)
 
 
 OPTIONS = {

@@ -14,12 +14,13 @@ from typing import Any
 import argon2
 import bcrypt
 import pytest
+from pydantic import ValidationError
 
 from propusk.crypto.hashing_pool import HashingPool
 from propusk.crypto.password_schemes import find_check
 from propusk.crypto.passwords import PasswordHasher, Verdict, hashing_threads, normal_form
 from propusk.errors import Overloaded
-from propusk.settings import PasswordSettings
+from propusk.settings import PasswordSettings, Settings, describe_faults
 from tests.kit import until
 
 CHEAP = PasswordSettings(memory_kib=8, iterations=1)
@@ -180,12 +181,29 @@ async def test_a_hash_with_other_parameters_is_to_be_made_anew(passwords: Passwo
     dearer.close()
 
 
-async def test_our_own_parameters_may_be_beyond_what_an_import_may_cost() -> None:
-    passwords = hasher(PasswordSettings(memory_kib=8, iterations=65))
-    stored = f"$argon2id$v=19$m=8,t=65,p=1${'A' * 22}${'A' * 43}"
-    assert find_check(stored) is None
-    assert await cost_of(passwords, stored, PASSWORD) == (WRONG, 1)
-    passwords.close()
+@pytest.mark.parametrize(("memory_kib", "iterations"), [(1 << 19, 2), (1 << 14, 64), (8, 64), (8, 1)])
+def test_whatever_cost_is_set_its_hashes_can_be_checked_once_another_is(memory_kib: int, iterations: int) -> None:
+    cost = PasswordSettings(memory_kib=memory_kib, iterations=iterations)
+    assert find_check(f"$argon2id$v=19$m={cost.memory_kib},t={cost.iterations},p=1${'A' * 22}${'A' * 43}") is not None
+
+
+@pytest.mark.parametrize(
+    ("memory_kib", "iterations", "named"),
+    [
+        ((1 << 19) + 1, 1, "password.memory_kib: "),
+        (8, 65, "password.iterations: "),
+        (1 << 19, 3, "password: memory_kib times iterations "),
+        ((1 << 14) + 1, 64, "password: memory_kib times iterations "),
+        (7, 1, "password.memory_kib: "),
+    ],
+)
+def test_a_cost_whose_hashes_could_not_be_checked_later_is_refused_by_its_name(
+    memory_kib: int, iterations: int, named: str
+) -> None:
+    assert find_check(f"$argon2id$v=19$m={memory_kib},t={iterations},p=1${'A' * 22}${'A' * 43}") is None
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate({"password": {"memory_kib": memory_kib, "iterations": iterations}})
+    assert describe_faults(refused.value).startswith(named)
 
 
 # Brought along
@@ -594,7 +612,7 @@ async def test_hashing_happens_in_threads_of_its_own(passwords: PasswordHasher) 
 
 def test_a_hasher_starts_no_thread_and_computes_nothing_until_it_is_asked() -> None:
     before = set(threading.enumerate())
-    passwords = hasher(PasswordSettings(memory_kib=1 << 20, iterations=1000))
+    passwords = hasher(PasswordSettings(memory_kib=1 << 19, iterations=2))
     assert passwords.calls == 0
     assert set(threading.enumerate()) <= before
     passwords.close()

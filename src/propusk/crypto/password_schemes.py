@@ -15,14 +15,13 @@ import bcrypt
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2d, Argon2i, Argon2id
 
+from propusk.setting_groups import ARGON2_KIB, ARGON2_KIB_TIMES_PASSES, ARGON2_PASSES
+
 # What one verification may cost at most, whatever stands in an imported row: about two seconds of one core. A password
 # is tried twice at times, and the second answer must come well before its request is given up. Within these bounds is
-# what frameworks write by default, Django's PBKDF2 twice over, what OWASP names, and libsodium's MODERATE.
-ARGON2_KIB = 1 << 19
-ARGON2_KIB_TIMES_PASSES = 1 << 20
+# what frameworks write by default, Django's PBKDF2 twice over, what OWASP names, and libsodium's MODERATE. The rest of
+# what Argon2 may cost stands with the settings, as it binds them, too.
 ARGON2_LANES = 16
-ARGON2_PASSES = 64
-"""Each pass starts four threads for each of several lanes, which is more work than to fill a little memory."""
 BCRYPT_ROUNDS = 15
 PBKDF2_ITERATIONS = 3_000_000
 SCRYPT_BYTES = 1 << 28
@@ -50,12 +49,14 @@ def find_check(stored: str) -> Check | None:
     return None
 
 
-def check_argon2(kind: str, memory_kib: int, passes: int, lanes: int, salt: bytes, digest: bytes) -> Check:
-    """The check for an Argon2 hash (RFC 9106) of one of the kinds `d`, `i` and `id`.
-
-    Raises:
-        ValueError: there can be none with these parameters.
-    """
+def _argon2(kind: str, memory_kib: int, passes: int, lanes: int, salt: bytes, digest: bytes) -> Check:
+    if not (
+        8 <= memory_kib <= ARGON2_KIB
+        and 1 <= passes <= min(ARGON2_PASSES, ARGON2_KIB_TIMES_PASSES // memory_kib)
+        and 1 <= lanes <= ARGON2_LANES
+        and len(digest) >= 12
+    ):
+        raise ValueError("parameters out of bounds")
     prepare = partial(
         _ARGON2[kind], salt=salt, length=len(digest), iterations=passes, lanes=lanes, memory_cost=memory_kib
     )
@@ -69,17 +70,6 @@ def check_argon2(kind: str, memory_kib: int, passes: int, lanes: int, salt: byte
         return True
 
     return check
-
-
-def _argon2(kind: str, memory_kib: int, passes: int, lanes: int, salt: bytes, digest: bytes) -> Check:
-    if not (
-        8 <= memory_kib <= ARGON2_KIB
-        and 1 <= passes <= min(ARGON2_PASSES, ARGON2_KIB_TIMES_PASSES // memory_kib)
-        and 1 <= lanes <= ARGON2_LANES
-        and len(digest) >= 12
-    ):
-        raise ValueError("parameters out of bounds")
-    return check_argon2(kind, memory_kib, passes, lanes, salt, digest)
 
 
 def _bcrypt(match: re.Match[str], *, prehash: bool = False) -> Check:

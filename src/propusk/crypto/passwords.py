@@ -11,7 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from propusk.crypto.hashing_pool import HashingPool, hashing_threads, never
-from propusk.crypto.password_schemes import Check, b64, check_argon2, find_check
+from propusk.crypto.password_schemes import Check, find_check
 from propusk.crypto.secrets import Entropy
 from propusk.settings import PasswordSettings
 
@@ -65,7 +65,7 @@ class PasswordHasher:
         self._entropy = entropy
         # What we would write, and nothing like it: 16 bytes of salt, 32 of the hash.
         self._form = re.compile(
-            rf"\$argon2id\$v=19\$m={settings.memory_kib},t={settings.iterations},p=1\$([A-Za-z0-9+/]{{22}})\$([A-Za-z0-9+/]{{43}})"
+            rf"\$argon2id\$v=19\$m={settings.memory_kib},t={settings.iterations},p=1\$[A-Za-z0-9+/]{{22}}\$[A-Za-z0-9+/]{{43}}"
         )
         self._argon2id(bytes(16))  # not every OpenSSL has it
         self._new_pool = partial(HashingPool, threads=threads, queue=queue)
@@ -121,13 +121,11 @@ class PasswordHasher:
         text = normal_form(password)
         if stored is None or text is None:
             return await self._verify_nothing(run)
-        if current := self._form.fullmatch(stored):
-            salt, digest = b64(current[1]), b64(current[2])
-            ours = check_argon2("id", self._cost.memory_kib, self._cost.iterations, 1, salt, digest)
-            return Verdict(ok=await run(partial(self._check, ours, text)), rehash=False)
         check = find_check(stored)
         if check is None:
             return await self._verify_nothing(run)
+        if self._form.fullmatch(stored):
+            return Verdict(ok=await run(partial(self._check, check, text)), rehash=False)
         # Others did not normalise, so their hashes may be of what was typed. Two at most, and two only for such a one.
         for candidate in dict.fromkeys((text, password)):
             if await run(partial(self._check, check, candidate)):

@@ -1,7 +1,7 @@
 """Counting in one statement, in the words of each database: upserts whose rows are locked in one order everywhere."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -10,21 +10,33 @@ from sqlalchemy import Connection, Table, TextClause, bindparam, select, text
 from propusk.db.dialect import server_name
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_APART = timedelta(minutes=1)
+
+
+def latest_end(longest: timedelta, now: datetime) -> datetime:
+    """The latest that a right clock can have put the end of a window to; what ends later begins anew.
+
+    As long again as the window, and a minute at least, because clocks of nodes may be a little apart, and attempts
+    have waited since they looked at theirs.
+
+    Args:
+        longest: how long the longest window is.
+    """
+    return now + longest + max(longest, _APART)
 
 
 def count_hits(
     connection: Connection, counters: Table, hits: Mapping[bytes, tuple[int, datetime]], now: datetime
 ) -> dict[bytes, tuple[int, datetime]]:
     """Count so many more for each key, atomically; a window that has passed starts anew. So does one that ends further
-    away than a right clock can have put it, or who counted while the clock was ahead would be refused until then. Twice
-    the length, because clocks of nodes may be a little apart, and attempts have waited since they looked at theirs.
+    away than a right clock can have put it, or who counted while the clock was ahead would be refused until then.
 
     Args:
         hits: for each key how many, and, should its window start now, when that window would end.
     Returns:
         for each key the count with these hits and the end of its window.
     """
-    values: dict[str, Any] = {"now": now, "far": now + 2 * (max(end for _, end in hits.values()) - now)}
+    values: dict[str, Any] = {"now": now, "far": latest_end(max(end for _, end in hits.values()) - now, now)}
     # In one order everywhere, or two who count the same keys could wait for each other.
     for n, (key, (count, end)) in enumerate(sorted(hits.items())):
         values |= {f"key{n}": key, f"count{n}": count, f"end{n}": end}

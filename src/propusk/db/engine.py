@@ -48,13 +48,7 @@ _OPTIONS = {
         *("host", "user", "password", "database", "read_default_file", "read_default_group", "program_name"),
     ),
 }
-_SSL = {
-    "disable": False,
-    "prefer": "prefer",
-    "require": "require",
-    "verify-ca": "verify-ca",
-    "verify-full": "verify-full",
-}
+_SSL = ("disable", "prefer", "require", "verify-ca", "verify-full")
 
 
 def database_url(settings: Settings) -> URL:
@@ -90,12 +84,15 @@ def database_url(settings: Settings) -> URL:
 def _check_options(url: URL) -> None:
     """Refuse what stands after the `?` and would end in a driver's error, or in nothing."""
     known = _OPTIONS[url.get_backend_name()]
+    often = ("host",) if url.get_backend_name() == "postgresql" else ()
     for name, value in url.query.items():
         if name not in known:
             may = f"only {', '.join(known)}" if known else "nothing"
             raise SettingsError(f"database_url: there is no option {name[:50]!r}; after the ? may stand {may}")
-        if not isinstance(value, str) and name != "host":
+        if not isinstance(value, str) and name not in often:
             raise SettingsError(f"database_url: {name} stands there twice")
+    if url.query.get("sslmode", "prefer") not in _SSL:
+        raise SettingsError(f"database_url: sslmode is one of {', '.join(_SSL)}")
     try:
         url.get_dialect()().create_connect_args(url)
     except (ArgumentError, ValueError):  # with the value in its text
@@ -226,10 +223,8 @@ def _drop_our_parameter(_dialect: object, _record: object, _arguments: object, k
 def _with_ssl(url: URL) -> URL:
     """`sslmode`, as every PostgreSQL URL spells it, in asyncpg's word."""
     mode = url.query.get("sslmode")
-    if not isinstance(mode, str):
+    if mode is None:
         return url
-    if mode not in _SSL:
-        raise SettingsError("database_url: sslmode is one of " + ", ".join(_SSL))
     return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
 
 

@@ -64,8 +64,7 @@ def build_tables(users: UsersTable | None = None, metadata: MetaData | None = No
 
     Args:
         users: the host's table that holds the users, instead of ours.
-        metadata: the host's, for ours to stand in as well, so that its tables can refer to them by name. By default
-            one of our own.
+        metadata: the host's, where its tables can refer to ours by name; by default one of our own.
     Raises:
         ValueError: this metadata cannot take them.
     """

@@ -9,6 +9,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, RedisError
 
+from propusk.db.counters import latest_end
 from propusk.setting_redis import RedisServer
 from propusk.store import Hit
 from propusk.store.redis_client import open_client
@@ -84,7 +85,7 @@ class RedisStore:
     async def count(self, hits: Sequence[Hit], *, now: datetime) -> tuple[dict[bytes, tuple[int, datetime]], datetime]:
         """What `hit` returns, and since when Redis has known of every attempt: since it was empty, or `begin_anew`."""
         windows = {hit.key: hit.limit.window for hit in hits}
-        arguments = [_number(now), _number(now + 2 * max(windows.values()))]
+        arguments = [_number(now), _number(latest_end(max(windows.values()), now))]
         for window in windows.values():
             arguments += [_number(now + window), -(window // -timedelta(milliseconds=1))]
         since, *answer = await self._run(_COUNT, [self._since, *self._keys(windows)], arguments)
