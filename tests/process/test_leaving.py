@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.people import login, me, new_address, new_person, register
-from tests.process.service import NO_LIMITS, Service
+from tests.process.service import NO_LIMITS, PATIENCE, Service
 from tests.process.wire import Ask, Wire, once
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -61,6 +61,57 @@ async def test_who_comes_while_it_finishes_what_is_under_way_is_turned_away(tmp_
         await held.close()
         assert await asyncio.to_thread(service.stop) in ENDED
     assert answer.headers["x-request-id"] in service.logs()
+
+
+STUCK = """
+import os, pathlib, time
+folder = pathlib.Path(__file__).parent
+(folder / "begun").touch()
+while not (folder / "die").exists():
+    time.sleep(0.05)
+(folder / "dead").touch()
+os._exit(1)
+"""
+"""What Python does before all else when it finds it as sitecustomize.py."""
+
+
+@pytest.mark.parametrize("dies", [True, False])
+async def test_asked_to_stop_it_hears_that_while_a_worker_does_not_start(tmp_path: Path, dies: bool) -> None:
+    folder = tmp_path / "early"
+    folder.mkdir()
+    with Service(tmp_path, env={"PYTHONPATH": str(folder)}, workers=2) as service:
+        (folder / "sitecustomize.py").write_text(STUCK)
+        os.kill(workers_of(service)[0], signal.SIGKILL)
+        await there_is(folder / "begun")
+        held, request = await Wire.open(service.port), register(new_address()).encode()
+        held.send(request[:-1])
+        await once(service.port, READY)  # so that it has arrived
+        await asyncio.sleep(2)  # so that the first process waits for the new one, for a minute
+        if dies:
+            (folder / "die").touch()
+            await there_is(folder / "dead")
+        begun = time.monotonic()
+        os.kill(service.pid, signal.SIGTERM)
+        while await is_let_in(service.port):
+            assert time.monotonic() - begun < 30, "a service manager would not have waited any longer"
+            await asyncio.sleep(0.05)
+        held.send(request[-1:])
+        assert (await held.receive()).status == 201, "what was under way had not ended"
+        await held.close()
+        assert await asyncio.to_thread(service.stop) in ENDED
+
+
+def workers_of(service: Service) -> list[int]:
+    """Its processes other than the first, without the one in which Python keeps book of them."""
+    children = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+async def there_is(path: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while not path.exists():
+        assert time.monotonic() < end, f"no {path.name}"
+        await asyncio.sleep(0.05)
 
 
 async def is_let_in(port: int) -> bool:

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from functools import partial
 from typing import Any
 
@@ -72,12 +73,29 @@ def serve(host: str, port: int, workers: int | None) -> None:
 
 
 class _Workers(Multiprocess):
-    """uvicorn's, which by itself listens until the last worker has ended, so that who comes waits for nobody."""
+    """uvicorn's, which by itself is deaf while it waits for a sign of life, and which listens until the last worker has
+    ended, so that who comes waits for nobody.
+    """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._pass_on())
+
+    def _pass_on(self) -> None:
+        """Have all workers end now; told again, they do not wait for their delay."""
+        if not self.should_exit.is_set():
+            # From a thread, as whom the signal has interrupted may hold the lock of this event.
+            threading.Thread(target=self.should_exit.set).start()
+        for worker in self.processes:
+            worker.process.terminate()
+            worker.child_conn.close()  # the worker has its own: now the end of one that owes us a sign is heard
 
     def terminate_all(self) -> None:
-        """Have the workers end, which listen on copies of their own. A second SIGTERM ends their delay: pass it on."""
-        signal.signal(signal.SIGTERM, lambda *_: self.terminate_all())
-        super().terminate_all()
+        """Have those workers end that nobody has told yet, and listen no more: they do so on copies of their own."""
+        for worker in self.processes:
+            if not worker.child_conn.closed:
+                worker.terminate()
         for listener in self.sockets:
             listener.close()
 
