@@ -83,8 +83,8 @@ async def in_some_round(holds: Callable[[], Awaitable[bool]]) -> bool:
 
 
 def least_cost(act: Callable[[], object]) -> float:
-    """CPU seconds of this thread, the least of three runs: in one of them what other tests left may be collected, or the
-    machine stand still, which counts as work.
+    """CPU seconds of this thread, the least of three runs: in one of them what other tests left may be collected, or
+    the machine stand still, which counts as work.
     """
 
     def cost() -> float:
