@@ -70,9 +70,9 @@ def of_session(ctx: Context, account: str, session_id: str) -> Bounds:
 
 
 def _bounds(ctx: Context, what: str, who: str, *, at_home: bool) -> Bounds:
-    """Home, a network that the owner had a session from lately, has a bound of its own, so that strangers elsewhere
-    cannot lock the owner out there. It is as strict: a stranger there learns from it who has an account only after
-    having used up the bound from elsewhere.
+    """Home, a network that the owner lately had a session from or reset the password from, has a bound of its own, so
+    that strangers elsewhere cannot lock the owner out there. It is as strict: a stranger there learns from it who has
+    an account only after having used up the bound from elsewhere.
     """
     limit = ctx.settings.limits.login_account
     home, elsewhere = Hit(f"{what} home", f"{who} {ctx.client.network}", limit), Hit(f"{what} account", who, limit)
